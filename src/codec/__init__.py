@@ -1,0 +1,90 @@
+"""Learned image compression with split weights: encode with one bundle, decode with the other.
+
+This is the table of contents. Names load on first use, so that importing the package is instant and a
+receiver never loads the sender's half, nor the reverse.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from codec.bundle import Bundle
+    from codec.decoder import Decoded, Decoder, decode, load_decoder
+    from codec.encoder import Encoder, encode, load_encoder
+    from codec.errors import (
+        BundleError,
+        CodecError,
+        DamagedBundleError,
+        DamagedPacketError,
+        DatasetError,
+        FileError,
+        ImageError,
+        LimitError,
+        MissingExtraError,
+        OptionError,
+        PacketError,
+        TrainingError,
+        WrongPairError,
+        WrongSideError,
+    )
+    from codec.inspection import inspect
+    from codec.limits import Limits
+    from codec.loading import pretrained
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "CodecError",
+    "DamagedBundleError",
+    "DamagedPacketError",
+    "DatasetError",
+    "Decoded",
+    "Decoder",
+    "Encoder",
+    "FileError",
+    "ImageError",
+    "LimitError",
+    "Limits",
+    "MissingExtraError",
+    "OptionError",
+    "PacketError",
+    "TrainingError",
+    "WrongPairError",
+    "WrongSideError",
+    "__version__",
+    "decode",
+    "encode",
+    "inspect",
+    "load_decoder",
+    "load_encoder",
+    "pretrained",
+]
+
+_HOMES = {
+    "Bundle": "bundle",
+    "Decoded": "decoder",
+    "Decoder": "decoder",
+    "Encoder": "encoder",
+    "Limits": "limits",
+    "decode": "decoder",
+    "encode": "encoder",
+    "inspect": "inspection",
+    "load_decoder": "decoder",
+    "load_encoder": "encoder",
+    "pretrained": "loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("split-codec")
+    if name not in __all__:
+        raise AttributeError(f"module 'codec' has no attribute {name!r}")
+    value = getattr(import_module(f"codec.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,33 @@
+"""Compiled functions over any number of images: a few fixed batch sizes, so that little is ever compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["apply_in_batches"]
+
+_BATCH_SIZES = (1, 16, 256)
+"""256 images' activations stay in a core's cache; the small sizes are for single images and short tails."""
+
+
+def apply_in_batches(
+    function: Callable[[Any, Any], jax.Array], parameters: Any, array: NDArray[Any]
+) -> NDArray[Any]:
+    """``function(parameters, part)`` over parts of ``array`` [N, ...], joined along the first axis.
+
+    The last part is filled up with copies of its last row to the next fixed size, and cut off again.
+    """
+    parts: list[NDArray[Any]] = []
+    start = 0
+    while start < len(array):
+        left = len(array) - start
+        size = next((s for s in _BATCH_SIZES if s >= left), _BATCH_SIZES[-1])
+        part = array[start : start + size]
+        if len(part) < size:
+            part = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+        parts.append(np.asarray(function(parameters, part))[: min(size, left)])
+        start += size
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,213 @@
+"""A bundle's file -> a bundle, checked in every part, as ``docs/bundle.md`` specifies it."""
+
+import hashlib
+import math
+from typing import Any
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import bundle as fmt
+from codec.architecture import Architecture, Side
+from codec.bundle import Bundle, Pair, Weights, is_bundle, weights_digest
+from codec.errors import BundleError, DamagedBundleError, LimitError, WrongSideError
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.tables import TableArrays, unpack_tables
+
+__all__ = ["read_bundle"]
+
+_MOST_QUALITIES = 256
+_MOST_SIDE = 65535
+_MOST_AXES = 4
+
+
+def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_LIMITS) -> Bundle:
+    """The bundle in ``data``, checked in every part.
+
+    Args:
+        side: the side that is needed; None takes either.
+
+    Raises:
+        BundleError: not a bundle, an unknown version, or a part that is not as specified.
+        DamagedBundleError: a digest does not match.
+        WrongSideError: a bundle of the other side.
+        LimitError: over ``limits``.
+    """
+    limits.check("bundle_bytes", len(data), "bundle: bytes")
+    if not is_bundle(data):
+        raise BundleError(
+            f"bundle: expected it to begin with {fmt.START!r}, found {data[: len(fmt.START)]!r}; "
+            "this is not a bundle"
+        )
+    file = _fields(_unpack(data, "bundle", limits), fmt.FILE_KEYS, "bundle")
+    if file["format"] != fmt.FORMAT:
+        raise BundleError(f"bundle, format: expected {fmt.FORMAT!r}, found {file['format']!r}")
+    if type(file["version"]) is not int or file["version"] != fmt.VERSION:
+        raise BundleError(
+            f"bundle: expected format version {fmt.VERSION}, found {file['version']!r}; "
+            "update split-codec to read it"
+        )
+    body_bytes = _bytes(file["body"], "bundle, body")
+    if hashlib.sha256(body_bytes).digest() != file["sha256"]:
+        raise DamagedBundleError("bundle: its SHA-256 does not match; it is damaged, get it again")
+    body = _fields(_unpack(body_bytes, "bundle, body", limits), fmt.BODY_KEYS, "bundle, body")
+    found: Side = body["side"]
+    if found not in ("encoder", "decoder"):
+        raise BundleError(f"bundle, side: expected encoder or decoder, found {found!r}")
+    if side is not None and found != side:
+        raise WrongSideError(f"bundle: expected an {side}'s, found an {found}'s".replace("an d", "a d"))
+    pair = _read_pair(_bytes(body["shared"], "bundle, shared"), limits)
+    weights = _read_weights(body["weights"], pair, found, limits)
+    provenance = body["provenance"]
+    if not isinstance(provenance, dict):
+        raise BundleError(f"bundle, provenance: expected a map, found {type(provenance).__name__}")
+    _check_plain(provenance, "bundle, provenance", limits.bundle_nesting)
+    return Bundle(found, pair, weights, provenance)
+
+
+def _read_pair(packed: bytes, limits: Limits) -> Pair:
+    where = "bundle, shared"
+    shared = _fields(_unpack(packed, where, limits), fmt.SHARED_KEYS, where)
+    if not isinstance(shared["architecture"], dict):
+        raise BundleError(f"{where}, architecture: expected a map")
+    architecture = Architecture.from_dict(shared["architecture"])
+    size = shared["image"]
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or any(type(side) is not int or not 1 <= side <= _MOST_SIDE for side in size)
+    ):
+        raise BundleError(f"{where}, image: expected [height, width] of 1 to {_MOST_SIDE}, found {size!r}")
+    if shared["context"] != fmt.CONTEXT:
+        raise BundleError(f"{where}, context: expected {fmt.CONTEXT!r}, found {shared['context']!r}")
+    arrays = {
+        name: _read_tensor(shared[name], name, dtype)
+        for name, dtype in (
+            ("steps", "float32"),
+            ("table_low", "int32"),
+            ("table_length", "int32"),
+            ("table_frequencies", "uint16"),
+        )
+    }
+    steps = arrays["steps"]
+    if steps.ndim != 2 or not 1 <= len(steps) <= _MOST_QUALITIES:
+        raise BundleError(f"{where}, steps: expected [1 to {_MOST_QUALITIES}, channels], found {steps.shape}")
+    contexts = (len(steps), architecture.code_channels)
+    for name in ("steps", "table_low", "table_length"):
+        if arrays[name].shape != contexts:
+            raise BundleError(f"{where}, {name}: expected shape {contexts}, found {arrays[name].shape}")
+    if not (np.isfinite(steps).all() and (steps > 0).all()):
+        raise BundleError(f"{where}, steps: expected positive finite numbers")
+    if arrays["table_frequencies"].ndim != 1:
+        raise BundleError(f"{where}, table_frequencies: expected one axis")
+    limits.check("table_entries", arrays["table_frequencies"].size, "bundle: frequencies")
+    tables = unpack_tables(
+        TableArrays(arrays["table_low"], arrays["table_length"], arrays["table_frequencies"])
+    )
+    digests = [_bytes(shared[name], f"{where}, {name}") for name in fmt.SHARED_KEYS[-2:]]
+    if any(len(digest) != 32 for digest in digests):
+        raise BundleError(f"{where}: expected digests of 32 bytes")
+    pair = Pair(architecture, size[0], size[1], steps, tables, digests[0], digests[1])
+    if pair.packed != packed:
+        raise BundleError(f"{where}: expected MessagePack in its shortest form, keys in order")
+    return pair
+
+
+def _read_weights(value: Any, pair: Pair, side: Side, limits: Limits) -> Weights:
+    where = f"bundle, {side}'s weights"
+    if not isinstance(value, list):
+        raise BundleError(f"{where}: expected an array of tensors, found {type(value).__name__}")
+    limits.check("bundle_tensors", len(value), f"{where}: tensors")
+    expected = pair.architecture.weight_shapes(side)
+    if len(value) != len(expected):
+        raise BundleError(f"{where}: expected {len(expected)} tensors, found {len(value)}")
+    weights: dict[str, NDArray[np.float32]] = {}
+    for item, (name, shape) in zip(value, expected.items(), strict=True):
+        tensor = _read_tensor(item, name, "float32")
+        if tensor.shape != shape:
+            raise BundleError(f"{where}, {name}: expected shape {shape}, found {tensor.shape}")
+        if not np.isfinite(tensor).all():
+            raise BundleError(f"{where}, {name}: expected finite numbers")
+        weights[name] = tensor
+    if weights_digest(weights) != pair.weights_digest(side):
+        raise DamagedBundleError(f"{where}: they do not match the digest that the pair states")
+    return weights
+
+
+def _read_tensor(value: Any, name: str, dtype: str) -> NDArray[Any]:
+    """A read-only array over the tensor's own bytes."""
+    where = f"bundle, tensor {name}"
+    tensor = _fields(value, fmt.TENSOR_KEYS, where)
+    if tensor["name"] != name:
+        raise BundleError(f"{where}: expected this name, found {tensor['name']!r}")
+    if tensor["dtype"] != dtype:
+        raise BundleError(f"{where}: expected dtype {dtype}, found {tensor['dtype']!r}")
+    shape, data = tensor["shape"], _bytes(tensor["data"], where)
+    if (
+        not isinstance(shape, list)
+        or len(shape) > _MOST_AXES
+        or any(type(n) is not int or n < 0 for n in shape)
+    ):
+        raise BundleError(f"{where}: expected a shape of at most {_MOST_AXES} axes, found {shape!r}")
+    expected = math.prod(shape) * np.dtype(fmt.DTYPES[dtype]).itemsize
+    if len(data) != expected:
+        raise BundleError(f"{where}: expected {expected} bytes for shape {shape}, found {len(data)}")
+    return np.frombuffer(data, fmt.DTYPES[dtype]).reshape(shape)
+
+
+def _unpack(data: bytes, where: str, limits: Limits) -> Any:
+    """One MessagePack value that covers ``data`` exactly."""
+    try:
+        return msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            object_pairs_hook=_unique,
+            ext_hook=_refuse_extension,
+            max_map_len=limits.bundle_tensors,
+            max_array_len=max(limits.bundle_tensors, _MOST_QUALITIES),
+            max_ext_len=0,
+        )
+    except BundleError as error:
+        raise type(error)(f"{where}: {error}") from None
+    except (msgpack.UnpackException, ValueError, TypeError, RecursionError) as error:
+        raise BundleError(f"{where}: not readable as MessagePack: {error}") from None
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs) or any(not isinstance(key, str) for key in values):
+        raise BundleError("expected unique string keys")
+    return values
+
+
+def _refuse_extension(code: int, data: bytes) -> Any:
+    raise BundleError(f"expected no extension types, found type {code}")
+
+
+def _fields(value: Any, keys: tuple[str, ...], where: str) -> dict[str, Any]:
+    """``value`` as a map of exactly these keys in this order."""
+    if not isinstance(value, dict) or tuple(value) != keys:
+        found = list(value) if isinstance(value, dict) else type(value).__name__
+        raise BundleError(f"{where}: expected a map of {', '.join(keys)}, found {found}")
+    return value
+
+
+def _bytes(value: Any, where: str) -> bytes:
+    if not isinstance(value, bytes):
+        raise BundleError(f"{where}: expected bytes, found {type(value).__name__}")
+    return value
+
+
+def _check_plain(value: Any, where: str, depth: int) -> None:
+    if depth < 0:
+        raise LimitError(f"{where}: nested too deeply; pass limits=Limits(bundle_nesting=...)")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_plain(item, f"{where}, {key}", depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_plain(item, where, depth - 1)
+    elif isinstance(value, bytes):
+        raise BundleError(f"{where}: expected plain values, found bytes")

@@ -1,0 +1,318 @@
+"""The command line: one thin function a command. Heavy imports stay inside the functions.
+
+Exit status: 0 done, 1 bad input or failure told in one line, 2 wrong usage, 130 interrupted.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codec.errors import CodecError, OptionError
+
+if TYPE_CHECKING:
+    from codec.encoder import Encoder
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="codec",
+    help="Learned image compression with split weights: encode with one bundle, decode with the other.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_PAIR = "article"
+
+EncoderOption = Annotated[
+    str, typer.Option(metavar="NAME|FILE", help="A shipped pair's name or an encoder bundle.")
+]
+DecoderOption = Annotated[
+    str, typer.Option(metavar="NAME|FILE", help="A shipped pair's name or a decoder bundle.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import codec
+
+        typer.echo(f"split-codec {codec.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def encode(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="Image files or folders of them; - reads one."),
+    ],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="Where the packet goes; - is standard output."),
+    ],
+    encoder: EncoderOption = DEFAULT_PAIR,
+    quality: Annotated[
+        int | None,
+        typer.Option("--quality", "-q", help="0 is the coarsest; the pair's default if left out."),
+    ] = None,
+    names: Annotated[
+        bool, typer.Option("--names/--no-names", help="Whether file names travel with the images.")
+    ] = True,
+    compact: Annotated[
+        bool,
+        typer.Option("--compact", help="Six bytes of framing for one image; no name travels with it."),
+    ] = False,
+) -> None:
+    """Encode images of one size to a packet."""
+    from codec.encoder import load_encoder
+    from codec.files import write_bytes, write_pieces
+    from codec.imagefiles import image_paths, read_image
+
+    sender = load_encoder(encoder)
+    # The bytes of standard input are no file that could name itself.
+    paths = [Path("-")] if images == ["-"] else image_paths(images)
+    carried = _unique_names(paths) if names and not compact and images != ["-"] else None
+    if compact or len(paths) == 1:
+        if len(paths) != 1:
+            raise OptionError(f"--compact: expected one image, found {len(paths)}")
+        packet = sender.encode(read_image(paths[0]), quality=quality, names=carried, compact=compact)
+        length = len(packet)
+        write_bytes(output, packet)
+    else:
+        pieces = sender.encode_stream((read_image(p) for p in paths), quality=quality, names=carried)
+        length = write_pieces(output, pieces)
+    typer.echo(f"{len(paths):,} images, {length:,} bytes, {length / len(paths):.1f} an image", err=True)
+
+
+def _unique_names(paths: list[Path]) -> list[str]:
+    """File names of the images; two of one stem would be written to one file by the receiver."""
+    stems: dict[str, Path] = {}
+    for path in paths:
+        other = stems.setdefault(path.stem, path)
+        if other is not path:
+            raise OptionError(
+                f"expected image names that differ, found {other} and {path}; rename one or add --no-names"
+            )
+    return [path.name for path in paths]
+
+
+@app.command()
+def decode(
+    packet: Annotated[str, typer.Argument(metavar="FILE", help="A packet; - reads standard input.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the PNG files; made if missing."),
+    ],
+    decoder: DecoderOption = DEFAULT_PAIR,
+) -> None:
+    """Decode a packet to PNG files, named as the images were or by their number."""
+    from codec.decoder import load_decoder
+    from codec.errors import FileError
+    from codec.files import write_bytes
+    from codec.imagefiles import png_bytes
+
+    receiver = load_decoder(decoder)
+    count = 0
+    try:
+        with sys.stdin.buffer if packet == "-" else open(packet, "rb") as file:
+            for part in receiver.decode_stream(file):
+                output.mkdir(parents=True, exist_ok=True)
+                for i, image in enumerate(part.images):
+                    name = Path(part.names[i]).stem if part.names else f"{part.first + i:06d}"
+                    write_bytes(output / f"{name}.png", png_bytes(image))
+                    count += 1
+    except OSError as error:
+        raise FileError(f"{error.filename or packet}: {error.strerror}") from None
+    except CodecError as error:
+        if count:
+            raise type(error)(f"{error}; {count:,} images before it were written to {output}") from None
+        raise
+    typer.echo(f"{count:,} images in {output}", err=True)
+
+
+@app.command()
+def inspect(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A packet or a bundle; - reads standard input.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Check a packet or a bundle and tell what it holds."""
+    from dataclasses import asdict
+
+    from codec.files import read_bytes
+    from codec.inspection import inspect as inspect_bytes
+    from codec.limits import DEFAULT_LIMITS
+
+    report = inspect_bytes(read_bytes(file, DEFAULT_LIMITS.packet_bytes, "packet or bundle"))
+    if as_json:
+        typer.echo(report.to_json())
+        return
+    typer.echo(f"kind            {report.kind}")
+    for name, value in asdict(report).items():
+        if name == "provenance":
+            for key, item in value.items():
+                if key == "qualities":
+                    for q, measured in enumerate(item):
+                        typer.echo(
+                            f"quality {q}       {measured['bytes_per_image']:.1f} bytes/image, "
+                            f"{measured['psnr']:.2f} dB on {measured['images']}"
+                        )
+                else:
+                    typer.echo(f"{key:15} {_plain(item)}")
+        elif value is not None:
+            typer.echo(f"{name:15} {_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value[:10])) + (f", ... ({len(value)})" if len(value) > 10 else "")
+    return str(value)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pair, metrics and checkpoints.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A tensorflow-datasets dataset, such as mnist."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The recipe, and the name of the pair: article.")] = "article",
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 50,
+    batch_size: Annotated[int, typer.Option(help="Images in one step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Adam's.")] = 1e-3,
+    loss: Annotated[str, typer.Option(help="bce (binary cross-entropy), mse or l1.")] = "bce",
+    noise: Annotated[
+        float, typer.Option(help="Standard deviation of noise on the input; the article's is 0.4.")
+    ] = 0.0,
+    code_channels: Annotated[int, typer.Option(help="Channels of the codes.")] = 32,
+    layers: Annotated[int, typer.Option(help="Halvings of height and width.")] = 2,
+    filters: Annotated[int, typer.Option(help="Channels of the hidden layers.")] = 32,
+    seed: Annotated[int, typer.Option(help="Of the weights, the order of the images and the noise.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+) -> None:
+    """Train a pair on a dataset or on your own images, and export its two bundles."""
+    from codec.architecture import Architecture
+    from codec.errors import MissingExtraError
+
+    try:
+        from rich.console import Console
+
+        from codec.training.data import load_training
+        from codec.training.loop import InterruptedRunError
+        from codec.training.run import run
+        from codec.training.settings import Settings
+    except ImportError as error:
+        raise MissingExtraError(
+            f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
+        ) from None
+
+    data = load_training(dataset, images, seed)
+    settings = Settings(
+        model=model,
+        architecture=Architecture(
+            image_channels=data.training.shape[-1],
+            code_channels=code_channels,
+            layers=layers,
+            filters=filters,
+        ),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        loss=loss,
+        noise=noise,
+        seed=seed,
+    )
+    try:
+        run(settings, data, out, resume=resume, console=Console(stderr=True, highlight=False))
+    except InterruptedRunError as stop:
+        typer.echo(f"codec: {stop}", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def evaluate(
+    encoder: EncoderOption = DEFAULT_PAIR,
+    decoder: DecoderOption = DEFAULT_PAIR,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A tensorflow-datasets dataset, such as mnist."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The dataset's split.")] = "test",
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
+    ] = None,
+    quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure rate (bytes of a real packet), distortion (after decoding it) and speed, for each quality."""
+    from dataclasses import asdict
+
+    from codec.decoder import load_decoder
+    from codec.encoder import load_encoder
+    from codec.evaluation import evaluate as measure
+
+    sender, receiver = load_encoder(encoder), load_decoder(decoder)
+    qualities = _qualities(quality, sender)
+    pixels = _evaluation_images(dataset, split, images)
+    rows = measure(sender, receiver, pixels, qualities)
+    if not as_json:
+        typer.echo("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
+    for m in rows:
+        if as_json:
+            typer.echo(json.dumps(asdict(m)))
+        else:
+            typer.echo(
+                f"{m.quality:7}  {m.bytes_per_image:11.2f}  {m.bits_per_pixel:10.4f}  {m.psnr:7.2f}  "
+                f"{m.mae:6.4f}  {m.encode_images_per_s:8,.0f}  {m.decode_images_per_s:8,.0f}"
+            )
+
+
+def _qualities(text: str, encoder: "Encoder") -> list[int]:
+    if text == "all":
+        return list(range(encoder.qualities))
+    if not text.isdecimal() or int(text) >= encoder.qualities:
+        raise OptionError(f"--quality: expected all or 0 to {encoder.qualities - 1}, found {text!r}")
+    return [int(text)]
+
+
+def _evaluation_images(dataset: str | None, split: str, images: Path | None) -> Any:
+    from codec.training.data import load_dataset, load_images
+
+    if (dataset is None) == (images is None):
+        raise OptionError("expected either --dataset or --images")
+    return load_dataset(dataset, split) if dataset else load_images(str(images))
+
+
+def main() -> None:
+    """Run the command line; every failure is one line on standard error."""
+    try:
+        app()
+    except CodecError as error:
+        typer.echo(f"codec: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone. Point it at nothing, or the interpreter complains at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,188 @@
+"""The receiver: packet -> symbols -> codes -> images, from a decoder bundle alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, BinaryIO
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.architecture import Architecture
+from codec.batching import apply_in_batches
+from codec.bundle import Bundle
+from codec.errors import ImageError, PacketError, WrongPairError
+from codec.images import crop
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.loading import load_bundle
+from codec.packet import Chunk, Header
+from codec.packet_reader import read_packet
+from codec.quantise import dequantise
+from codec.runs import decode_symbols
+from codec.synthesis import Synthesis
+
+__all__ = ["Decoded", "Decoder", "decode", "load_decoder"]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One chunk's images.
+
+    Attributes:
+        first: images in the packet before these.
+        images: uint8 [N, H, W, C].
+        names: a file name for each image, or None.
+    """
+
+    first: int
+    images: NDArray[np.uint8]
+    names: tuple[str, ...] | None
+
+
+@partial(jax.jit, static_argnums=0)
+def _synthesise(architecture: Architecture, parameters: Any, codes: jax.Array) -> jax.Array:
+    images = Synthesis(architecture).apply({"params": parameters}, codes)
+    assert isinstance(images, jax.Array)
+    return jnp.round(images * 255).astype(jnp.uint8)
+
+
+class Decoder:
+    """One pair's receiving half. Immutable, and safe to share between threads.
+
+    Args:
+        bundle: a decoder's bundle.
+        limits: bounds that packets are held to before anything is allocated.
+    """
+
+    def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.bundle = bundle
+        self.limits = limits
+        self._parameters = jax.device_put(bundle.parameters())
+
+    @property
+    def qualities(self) -> int:
+        """How many qualities the pair has."""
+        return self.bundle.pair.qualities
+
+    def images(self, codes: Any, *, height: int | None = None, width: int | None = None) -> NDArray[np.uint8]:
+        """Images of codes: uint8 [N, H, W, C].
+
+        Args:
+            codes: floats [N, h, w, code channels], or one image's [h, w, code channels].
+            height, width: size to crop to; None is all that the codes cover.
+
+        Raises:
+            ImageError: codes of another shape or type, or not finite.
+        """
+        pair = self.bundle.pair
+        array = np.asarray(codes)
+        if array.ndim == 3:
+            array = array[None]
+        channels = pair.architecture.code_channels
+        if (
+            array.ndim != 4
+            or array.shape[3] != channels
+            or 0 in array.shape
+            or not np.issubdtype(array.dtype, np.floating)
+            or not np.isfinite(array).all()
+        ):
+            raise ImageError(
+                f"codes: expected finite floats shaped [N, h, w, {channels}] with at least one value, "
+                f"found {array.dtype} {array.shape}"
+            )
+        images = self._images(array.astype(np.float32))
+        return crop(images, height or images.shape[1], width or images.shape[2])
+
+    def _images(self, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
+        architecture = self.bundle.pair.architecture
+        return apply_in_batches(partial(_synthesise, architecture), self._parameters, codes)
+
+    def decode(self, packet: bytes | BinaryIO) -> NDArray[np.uint8]:
+        """All images of a packet: uint8 [N, H, W, C].
+
+        Args:
+            packet: the bytes, in any framing, or a file open for reading them.
+
+        Raises:
+            PacketError: not a packet, or a version or quality this decoder does not know.
+            DamagedPacketError: truncated, or a check does not match.
+            WrongPairError: made by another pair.
+            LimitError: over the limits.
+        """
+        parts: list[NDArray[np.uint8]] = []
+        images = pixels = 0
+        header, chunks = read_packet(packet, self.limits)
+        size = self._image_size(header)
+        for chunk in chunks:
+            images += chunk.count
+            pixels += chunk.count * size[0] * size[1] * self.bundle.pair.architecture.image_channels
+            self.limits.check("packet_images", images, "packet: images decoded at once")
+            self.limits.check("packet_pixels", pixels, "packet: pixels decoded at once")
+            parts.append(self._decode_chunk(header, chunk).images)
+        if not parts:
+            return np.empty((0, *size, self.bundle.pair.architecture.image_channels), np.uint8)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def decode_stream(self, packet: bytes | BinaryIO) -> Iterator[Decoded]:
+        """The images of a packet chunk by chunk, in memory that does not grow with their number.
+
+        Raises:
+            As ``decode``; a chunk that was yielded is whole and checked, whatever comes behind it.
+        """
+        header, chunks = read_packet(packet, self.limits)
+        return (self._decode_chunk(header, chunk) for chunk in chunks)
+
+    def symbols(self, packet: bytes | BinaryIO) -> NDArray[np.int32]:
+        """The integers in a packet, before any floating point: int32 [N, h, w, code channels]."""
+        header, chunks = read_packet(packet, self.limits)
+        return np.concatenate([self._symbols(header, chunk) for chunk in chunks])
+
+    def _image_size(self, header: Header) -> tuple[int, int]:
+        """Height and width of the packet's images, once the packet is known to be this pair's."""
+        pair = self.bundle.pair
+        if not pair.digest.startswith(header.pair):
+            raise WrongPairError(
+                f"packet: made by the pair {header.pair.hex()}, but this decoder belongs to "
+                f"{self.bundle.name!r}, {pair.digest[: len(header.pair)].hex()}; "
+                "use the decoder bundle that was exported with the sender's encoder"
+            )
+        if header.quality >= pair.qualities:
+            raise PacketError(
+                f"packet: expected a quality from 0 to {pair.qualities - 1}, found {header.quality}"
+            )
+        return header.shape or (pair.height, pair.width)
+
+    def _symbols(self, header: Header, chunk: Chunk) -> NDArray[np.int32]:
+        pair = self.bundle.pair
+        height, width = self._image_size(header)
+        cells = pair.architecture.code_shape(height, width)
+        padded = cells[0] * cells[1] * pair.architecture.stride**2
+        channels = pair.architecture.image_channels
+        where = "packet: {} in a chunk".format
+        self.limits.check("chunk_images", chunk.count, where("images"))
+        self.limits.check("chunk_pixels", chunk.count * padded * channels, where("pixels"))
+        self.limits.check("chunk_symbols", chunk.count * int(np.prod(cells)), where("symbols"))
+        shape = (chunk.count, cells[0], cells[1])
+        return decode_symbols(chunk.payload, pair.tables[header.quality], shape)
+
+    def _decode_chunk(self, header: Header, chunk: Chunk) -> Decoded:
+        height, width = self._image_size(header)
+        symbols = self._symbols(header, chunk)
+        codes = dequantise(symbols, self.bundle.pair.steps[header.quality])
+        return Decoded(chunk.first, crop(self._images(codes), height, width), chunk.names)
+
+
+def load_decoder(name_or_path: str, limits: Limits = DEFAULT_LIMITS) -> Decoder:
+    """The decoder of a shipped pair, by name, or of a bundle file, by path.
+
+    Raises:
+        FileError, BundleError, WrongSideError, LimitError: see ``codec.errors``.
+    """
+    return Decoder(load_bundle(name_or_path, "decoder", limits), limits)
+
+
+def decode(packet: bytes | BinaryIO, decoder: Decoder | str) -> NDArray[np.uint8]:
+    """``Decoder.decode`` in one call; ``decoder`` may be a name or path, which is then loaded."""
+    return (load_decoder(decoder) if isinstance(decoder, str) else decoder).decode(packet)

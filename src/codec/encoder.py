@@ -1,0 +1,238 @@
+"""The sender: images -> codes -> symbols -> packet, from an encoder bundle alone."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.analysis import Analysis
+from codec.architecture import Architecture
+from codec.batching import apply_in_batches
+from codec.bundle import Bundle
+from codec.errors import ImageError, OptionError
+from codec.images import as_batch, pad, to_float
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.loading import load_bundle
+from codec.packet import COMPACT_QUALITIES, Chunk, Header
+from codec.packet_writer import StreamWriter, write_compact, write_packet
+from codec.quantise import quantise
+from codec.runs import encode_symbols
+
+__all__ = ["Encoder", "encode", "load_encoder"]
+
+_CHUNK_IMAGES = 1024
+_CHUNK_PIXELS = 1 << 20
+
+
+@partial(jax.jit, static_argnums=0)
+def _analyse(architecture: Architecture, parameters: Any, images: jax.Array) -> jax.Array:
+    codes = Analysis(architecture).apply({"params": parameters}, to_float(images))
+    assert isinstance(codes, jax.Array)
+    return codes
+
+
+class Encoder:
+    """One pair's sending half. Immutable, and safe to share between threads.
+
+    Args:
+        bundle: an encoder's bundle.
+        limits: bounds that images and packets are held to.
+    """
+
+    def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.bundle = bundle
+        self.limits = limits
+        self._parameters = jax.device_put(bundle.parameters())
+
+    @property
+    def qualities(self) -> int:
+        """How many qualities there are; they count from 0, the coarsest."""
+        return self.bundle.pair.qualities
+
+    @property
+    def default_quality(self) -> int:
+        """The quality of a packet that names none: two thirds of the way up."""
+        return self.qualities * 2 // 3
+
+    def codes(self, images: Any) -> NDArray[np.float32]:
+        """Codes of images before quantisation: float32 [N, ceil(H/s), ceil(W/s), code channels].
+
+        Args:
+            images: uint8 or float in 0..1, [N,H,W,C], [N,H,W] or one image [H,W,C] or [H,W].
+
+        Raises:
+            ImageError: images that the pair cannot take.
+        """
+        architecture = self.bundle.pair.architecture
+        return self._codes(as_batch(images, architecture.image_channels))
+
+    def _codes(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        architecture = self.bundle.pair.architecture
+        padded = pad(batch, architecture.stride)
+        return apply_in_batches(partial(_analyse, architecture), self._parameters, padded)
+
+    def encode(
+        self,
+        images: Any,
+        *,
+        quality: int | None = None,
+        names: Iterable[str] | None = None,
+        compact: bool = False,
+    ) -> bytes:
+        """The packet of one image or of a batch of images of one size.
+
+        Args:
+            images: uint8 or float in 0..1, [N,H,W,C], [N,H,W] or one image [H,W,C] or [H,W].
+            quality: 0, the coarsest, to ``qualities - 1``; None is ``default_quality``.
+            names: a plain file name for each image, to travel with it.
+            compact: six bytes of framing instead of twelve, with shorter checks: one image of the pair's own
+                size, without a name, over a link that checks for itself.
+
+        Raises:
+            ImageError: images or names that the pair or the packet cannot take.
+            OptionError: a quality that the pair does not have, or ``compact`` for what it cannot frame.
+            LimitError: over the limits.
+        """
+        pair = self.bundle.pair
+        batch = as_batch(images, pair.architecture.image_channels)
+        listed = None if names is None else tuple(names)
+        header = self._header(batch, quality, listed is not None)
+        if compact:
+            self._check_compact(batch, header)
+            return write_compact(header, self._payload(batch, header.quality))
+        if len(batch) > self._chunk_images(batch):
+            pieces = self._stream(header, _split(batch, self._chunk_images(batch)), listed)
+            packet = b"".join(pieces)
+        else:
+            self._check_chunk(batch)
+            chunk = Chunk(0, len(batch), self._payload(batch, header.quality), listed)
+            packet = write_packet(header, chunk, self.limits)
+        self.limits.check("packet_bytes", len(packet), "packet: bytes")
+        return packet
+
+    def encode_stream(
+        self,
+        batches: Iterable[Any],
+        *,
+        quality: int | None = None,
+        names: Iterable[str] | None = None,
+    ) -> Iterator[bytes]:
+        """The pieces of one packet of any number of images, in memory that does not grow with it.
+
+        Args:
+            batches: arrays of images as ``encode`` takes them, all of one size and type.
+            quality: as for ``encode``.
+            names: a name for each image; read along with the batches.
+
+        Yields:
+            Bytes to write one after the other.
+        """
+        channels = self.bundle.pair.architecture.image_channels
+        arrays = (as_batch(batch, channels) for batch in batches)
+        first = next(arrays, None)
+        if first is None:
+            raise ImageError("images: expected at least one batch, found none")
+        header = self._header(first, quality, names is not None, stream=True)
+        chunks = _rechunk(chain([first], arrays), self._chunk_images(first))
+        return self._stream(header, chunks, names)
+
+    def _stream(
+        self, header: Header, chunks: Iterable[NDArray[Any]], names: Iterable[str] | None
+    ) -> Iterator[bytes]:
+        header = Header("stream", header.quality, header.pair, header.shape, header.named)
+        writer = StreamWriter(header, self.limits)
+        names = None if names is None else iter(names)
+        yield writer.header()
+        for batch in chunks:
+            self._check_chunk(batch)
+            taken = None if names is None else tuple(islice(names, len(batch)))
+            yield writer.chunk(len(batch), self._payload(batch, header.quality), taken)
+        if names is not None and next(names, None) is not None:
+            raise ImageError("image names: expected one for each image, found more")
+        yield writer.trailer()
+
+    def _header(
+        self, batch: NDArray[Any], quality: int | None, named: bool, *, stream: bool = False
+    ) -> Header:
+        pair = self.bundle.pair
+        quality = self.default_quality if quality is None else quality
+        if type(quality) is not int or not 0 <= quality < pair.qualities:
+            raise OptionError(
+                f"quality: expected 0 to {pair.qualities - 1} for {self.bundle.name}, found {quality!r}"
+            )
+        size = (batch.shape[1], batch.shape[2])
+        if max(size) > 0xFFFF:
+            raise ImageError(f"images: expected sides of at most 65,535 pixels, found {size}")
+        framing = "stream" if stream else "single" if len(batch) == 1 else "batch"
+        shape = None if size == (pair.height, pair.width) else size
+        return Header(framing, quality, pair.digest[:4], shape, named)
+
+    def _check_compact(self, batch: NDArray[Any], header: Header) -> None:
+        if len(batch) != 1 or header.shape is not None or header.named:
+            raise OptionError(
+                "compact: expected one image of the pair's own size without a name, found "
+                f"{len(batch)} of {batch.shape[1]}x{batch.shape[2]}{' with names' * header.named}"
+            )
+        if header.quality >= COMPACT_QUALITIES:
+            raise OptionError(
+                f"compact: expected a quality below {COMPACT_QUALITIES}, found {header.quality}"
+            )
+
+    def _chunk_images(self, batch: NDArray[Any]) -> int:
+        return min(_CHUNK_IMAGES, max(1, _CHUNK_PIXELS // int(np.prod(batch.shape[1:]))))
+
+    def _check_chunk(self, batch: NDArray[Any]) -> None:
+        count, height, width, channels = batch.shape
+        symbols = self.bundle.pair.architecture.code_shape(height, width)
+        self.limits.check("chunk_images", count, "images in a chunk")
+        self.limits.check("chunk_pixels", count * height * width * channels, "pixels in a chunk")
+        self.limits.check("chunk_symbols", count * int(np.prod(symbols)), "symbols in a chunk")
+
+    def _payload(self, batch: NDArray[Any], quality: int) -> bytes:
+        pair = self.bundle.pair
+        codes = self._codes(batch)
+        symbols = quantise(codes, pair.steps[quality])
+        return encode_symbols(symbols, pair.tables[quality])
+
+
+def _split(batch: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    return (batch[start : start + size] for start in range(0, len(batch), size))
+
+
+def _rechunk(batches: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any]]:
+    """The images of ``batches`` in arrays of ``size``, and a last one of what is left."""
+    held: list[NDArray[Any]] = []
+    count = 0
+    for batch in batches:
+        if held and (batch.shape[1:], batch.dtype) != (held[0].shape[1:], held[0].dtype):
+            raise ImageError(
+                f"images: expected batches of one size and type, found {held[0].shape[1:]} "
+                f"{held[0].dtype} and then {batch.shape[1:]} {batch.dtype}"
+            )
+        held.append(batch)
+        count += len(batch)
+        if count >= size:
+            joined = np.concatenate(held)
+            whole = count - count % size
+            yield from _split(joined[:whole], size)
+            held, count = [joined[whole:]], count - whole
+    if count:
+        yield np.concatenate(held)
+
+
+def load_encoder(name_or_path: str, limits: Limits = DEFAULT_LIMITS) -> Encoder:
+    """The encoder of a shipped pair, by name, or of a bundle file, by path.
+
+    Raises:
+        FileError, BundleError, WrongSideError, LimitError: see ``codec.errors``.
+    """
+    return Encoder(load_bundle(name_or_path, "encoder", limits), limits)
+
+
+def encode(images: Any, encoder: Encoder | str, **options: Any) -> bytes:
+    """``Encoder.encode`` in one call; ``encoder`` may be a name or path, which is then loaded."""
+    return (load_encoder(encoder) if isinstance(encoder, str) else encoder).encode(images, **options)

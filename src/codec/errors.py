@@ -1,0 +1,92 @@
+"""Every exception the library raises on purpose, as one tree.
+
+    CodecError
+    ├── ImageError            images that the model cannot take (shape, type, range, file)
+    ├── OptionError           an argument outside its range (quality, a count, a name)
+    ├── PacketError           bytes that are not a packet this version can read
+    │   ├── DamagedPacketError    truncated, or a check does not match
+    │   └── WrongPairError        made by another pair than the decoder's
+    ├── BundleError           bytes that are not a bundle this version can read
+    │   ├── DamagedBundleError    truncated, or a check does not match
+    │   └── WrongSideError        an encoder's bundle where a decoder's is needed, or the reverse
+    ├── LimitError            well formed, but larger than the limits in force
+    ├── DatasetError          training or test data that is missing or unusable
+    ├── TrainingError         a run that cannot start, go on or resume
+    ├── FileError             a file or folder that cannot be read or written
+    └── MissingExtraError     an optional part of the package is not installed
+
+A message says what was expected, what was found and what to do.
+"""
+
+__all__ = [
+    "BundleError",
+    "CodecError",
+    "DamagedBundleError",
+    "DamagedPacketError",
+    "DatasetError",
+    "FileError",
+    "ImageError",
+    "LimitError",
+    "MissingExtraError",
+    "OptionError",
+    "PacketError",
+    "TrainingError",
+    "WrongPairError",
+    "WrongSideError",
+]
+
+
+class CodecError(Exception):
+    """Base of every exception the library raises on purpose."""
+
+
+class ImageError(CodecError):
+    """Images whose shape, type, range or file the model cannot take."""
+
+
+class OptionError(CodecError):
+    """An argument outside its range."""
+
+
+class PacketError(CodecError):
+    """Bytes that are not a packet this version can read."""
+
+
+class DamagedPacketError(PacketError):
+    """A packet that is truncated or whose check does not match."""
+
+
+class WrongPairError(PacketError):
+    """A packet made by another pair than the decoder's."""
+
+
+class BundleError(CodecError):
+    """Bytes that are not a bundle this version can read."""
+
+
+class DamagedBundleError(BundleError):
+    """A bundle that is truncated or whose check does not match."""
+
+
+class WrongSideError(BundleError):
+    """An encoder's bundle where a decoder's is needed, or the reverse."""
+
+
+class LimitError(CodecError):
+    """Well-formed input that is larger than the limits in force."""
+
+
+class DatasetError(CodecError):
+    """Training or test data that is missing or unusable."""
+
+
+class TrainingError(CodecError):
+    """A training run that cannot start, go on or resume."""
+
+
+class FileError(CodecError):
+    """A file or folder that cannot be read or written."""
+
+
+class MissingExtraError(CodecError):
+    """An optional part of the package that is not installed."""

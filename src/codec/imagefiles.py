@@ -1,0 +1,99 @@
+"""Image files <-> arrays, through Pillow: uint8 [H, W, 1] or [H, W, 3] in, PNG out."""
+
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from codec.errors import FileError, ImageError
+from codec.files import read_bytes
+from codec.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["IMAGE_SUFFIXES", "image_paths", "png_bytes", "read_image"]
+
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".bmp",
+        ".gif",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
+)
+"""Endings that mark a file in a folder as an image, lower case."""
+
+_GREY = ("1", "L")
+_COLOUR = ("RGB",)
+
+
+def image_paths(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The image files named by ``sources``: files as they are, folders as their image files in name order.
+
+    Raises:
+        FileError: a source that does not exist, or a folder without an image file.
+    """
+    paths: list[Path] = []
+    for source in map(Path, sources):
+        if source.is_dir():
+            found = sorted(p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            if not found:
+                raise FileError(
+                    f"{source}: expected a folder of image files, found none; "
+                    f"files that end in {', '.join(sorted(IMAGE_SUFFIXES))} count"
+                )
+            paths += found
+        elif source.exists():
+            paths.append(source)
+        else:
+            raise FileError(f"{source}: no such file or folder")
+    return paths
+
+
+def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
+    """One image file as uint8 [H, W, C]: C is 1 for grey and black-and-white files, 3 for RGB.
+
+    Raises:
+        FileError: the file cannot be read.
+        ImageError: not an image, damaged, animated, or of another pixel format: nothing is converted
+            that would lose something without a word.
+    """
+    data = read_bytes(path, limits.image_file_bytes, "image")
+    try:
+        # Pillow warns of large pictures and of odd metadata; the limits and the checks below decide here.
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+            warnings.simplefilter("ignore")
+            limits.check("image_file_pixels", image.width * image.height, f"{path}: pixels")
+            if getattr(image, "n_frames", 1) > 1:
+                raise ImageError(f"{path}: expected one picture, found an animation; save one frame of it")
+            if image.mode not in _GREY + _COLOUR:
+                raise ImageError(
+                    f"{path}: expected an 8-bit grey or RGB image, found mode {image.mode!r}; "
+                    f"convert it first, for example with Pillow's image.convert('RGB')"
+                )
+            pixels: NDArray[Any] = np.asarray(image.convert("L") if image.mode in _GREY else image)
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: not an image file that Pillow can read") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: damaged or unsupported image file: {error}") from None
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def png_bytes(image: NDArray[np.uint8]) -> bytes:
+    """One image, uint8 [H, W, 1], [H, W, 3] or [H, W], as a PNG file."""
+    buffer = io.BytesIO()
+    squeezed = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    Image.fromarray(squeezed).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,136 @@
+"""What a packet or a bundle says of itself, without JAX and without the other file."""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO
+
+from codec.bundle import is_bundle
+from codec.bundle_reader import read_bundle
+from codec.errors import PacketError
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.packet import is_packet
+from codec.packet_reader import read_packet
+
+__all__ = ["BundleReport", "PacketReport", "inspect"]
+
+
+class _Report:
+    def to_json(self) -> str:
+        """The report as one JSON object on one line."""
+        return json.dumps({"kind": self.kind, **asdict(self)})  # type: ignore[call-overload]
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class PacketReport(_Report):
+    """A packet whose checks all match.
+
+    Attributes:
+        framing: single, batch, stream or compact.
+        pair: first bytes of the pair digest, hexadecimal.
+        quality: index into the pair's qualities.
+        images: how many.
+        image_size: height and width; None is the pair's own.
+        names: file names of the images, or None.
+        chunks: how many.
+        bytes: of the whole packet.
+        payload_bytes: of entropy-coded symbols; the rest is framing, checks and names.
+    """
+
+    framing: str
+    pair: str
+    quality: int
+    images: int
+    image_size: tuple[int, int] | None
+    names: list[str] | None
+    chunks: int
+    bytes: int
+    payload_bytes: int
+    kind = "packet"
+
+
+@dataclass(frozen=True)
+class BundleReport(_Report):
+    """A bundle that is whole and consistent.
+
+    Attributes:
+        side: encoder or decoder.
+        name: the pair's, as its maker gave it.
+        pair: the pair digest, hexadecimal.
+        image_size: height, width and channels the pair was trained on.
+        code_shape: height, width and channels of their codes.
+        architecture: the networks.
+        parameters: weights in this file.
+        qualities: how many.
+        bytes: of the whole file.
+        provenance: where the pair came from.
+    """
+
+    side: str
+    name: str
+    pair: str
+    image_size: tuple[int, int, int]
+    code_shape: tuple[int, int, int]
+    architecture: dict[str, Any]
+    parameters: int
+    qualities: int
+    bytes: int
+    provenance: dict[str, Any]
+    kind = "bundle"
+
+
+def inspect(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> PacketReport | BundleReport:
+    """Check a packet or a bundle from end to end and tell what it holds.
+
+    Raises:
+        PacketError, BundleError, LimitError: see ``codec.errors``.
+    """
+    data = source if isinstance(source, bytes) else source.read(limits.packet_bytes + 1)
+    if is_bundle(data):
+        return _bundle(data, limits)
+    if is_packet(data):
+        return _packet(data, limits)
+    raise PacketError(
+        f"expected a packet or a bundle, found {len(data)} bytes that begin with "
+        f"{data[:8].hex(' ') or 'nothing'}"
+    )
+
+
+def _packet(data: bytes, limits: Limits) -> PacketReport:
+    limits.check("packet_bytes", len(data), "packet: bytes")
+    header, chunks = read_packet(io.BytesIO(data), limits)
+    images = parts = payload = 0
+    names: list[str] = []
+    for chunk in chunks:
+        images, parts, payload = images + chunk.count, parts + 1, payload + len(chunk.payload)
+        names += chunk.names or ()
+    return PacketReport(
+        header.framing,
+        header.pair.hex(),
+        header.quality,
+        images,
+        header.shape,
+        names if header.named else None,
+        parts,
+        len(data),
+        payload,
+    )
+
+
+def _bundle(data: bytes, limits: Limits) -> BundleReport:
+    bundle = read_bundle(data, None, limits)
+    pair = bundle.pair
+    return BundleReport(
+        bundle.side,
+        bundle.name,
+        pair.digest.hex(),
+        (pair.height, pair.width, pair.architecture.image_channels),
+        pair.architecture.code_shape(pair.height, pair.width),
+        pair.architecture.to_dict(),
+        sum(values.size for values in bundle.weights.values()),
+        pair.qualities,
+        len(data),
+        dict(bundle.provenance),
+    )

@@ -1,0 +1,103 @@
+"""The packet format's vocabulary, shared by its writer and its reader: constants, header, chunk, names.
+
+``docs/packet.md`` specifies the format. These modules know bytes, counts and sizes, and nothing of symbols,
+tables or networks.
+"""
+
+import binascii
+import struct
+from dataclasses import dataclass
+from enum import IntFlag
+
+from codec.errors import ImageError
+from codec.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["Chunk", "Flag", "Header", "check_name", "crc16", "is_packet"]
+
+MAGIC = b"\xc3\x7a"
+VERSION = 1
+DIGEST_BYTES = 4
+CHUNK_MARKER = b"\xf1CHK"
+END_MARKER = b"\xf1END"
+CHUNK_FIELDS = struct.Struct("<IHI")
+COUNT = struct.Struct("<I")
+SHAPE = struct.Struct("<HH")
+CRC = struct.Struct("<I")
+
+COMPACT = 0xA0
+"""First byte of a compact packet, with the quality added."""
+COMPACT_QUALITIES = 16
+COMPACT_DIGEST_BYTES = 3
+CRC16 = struct.Struct("<H")
+
+
+class Flag(IntFlag):
+    """The header's flags."""
+
+    BATCH = 1
+    STREAM = 2
+    SHAPE = 4
+    NAMES = 8
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a packet says of itself before any image.
+
+    Attributes:
+        framing: "single", "batch", "stream" or "compact".
+        quality: index into the pair's qualities.
+        pair: first bytes of the pair digest: 4, or 3 in the compact framing.
+        shape: image height and width where they are not the pair's own.
+        named: whether each image has a name.
+    """
+
+    framing: str
+    quality: int
+    pair: bytes
+    shape: tuple[int, int] | None = None
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive images of a packet.
+
+    Attributes:
+        first: images in the packet before these.
+        count: images in this chunk, at least 1.
+        payload: the range-coded symbols.
+        names: a file name for each image, or None.
+    """
+
+    first: int
+    count: int
+    payload: bytes
+    names: tuple[str, ...] | None = None
+
+
+def is_packet(data: bytes) -> bool:
+    """Whether ``data`` begins like a packet of any version."""
+    return data[:2] == MAGIC or (data[:1] != b"" and data[0] & 0xF0 == COMPACT)
+
+
+def check_name(name: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raise ``ImageError`` unless ``name`` is a plain file name that a packet may carry."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        raise ImageError(f"image name {name!r}: expected text that UTF-8 can write") from None
+    if (
+        not 1 <= length <= limits.name_bytes
+        or name in (".", "..")
+        or any(c in "/\\\x7f" or c < " " for c in name)
+    ):
+        raise ImageError(
+            f"image name {name!r}: expected a plain file name of 1 to {limits.name_bytes} bytes, "
+            "without slashes and control characters"
+        )
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16 of the compact framing: polynomial 0x1021, initial value 0xFFFF, not reflected."""
+    return binascii.crc_hqx(data, 0xFFFF)

@@ -1,0 +1,177 @@
+"""The receiver's side of the packet format: bytes -> header and checked chunks, as ``docs/packet.md`` has it.
+
+Whatever the input, reading ends in a value or a ``PacketError`` or ``LimitError``, and allocates no more than
+the input's own length.
+"""
+
+import io
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from codec import packet as fmt
+from codec.errors import DamagedPacketError, ImageError, PacketError
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.packet import Chunk, Flag, Header, check_name
+
+__all__ = ["read_packet"]
+
+_VARINT_BYTES = 5
+
+
+def read_packet(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Header, Iterator[Chunk]]:
+    """The header of a packet, and an iterator over its chunks that checks each as it comes.
+
+    Args:
+        source: the packet, or a file open for reading bytes at its start. A stream is read chunk by chunk;
+            the other framings are read whole.
+
+    Raises:
+        PacketError: not a packet, an unknown version or unknown flags.
+        DamagedPacketError: truncated, a check that does not match, or bytes behind the end.
+        LimitError: over ``limits``.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    start = file.read(len(fmt.MAGIC))
+    if start[:1] and start[0] & 0xF0 == fmt.COMPACT:
+        return _read_compact(start + _read_rest(file, limits))
+    if start != fmt.MAGIC:
+        raise PacketError(
+            f"packet: expected it to begin with {fmt.MAGIC.hex(' ')} (or A0 to AF in the compact framing), "
+            f"found {start.hex(' ') or 'nothing'}; this is not a packet"
+        )
+    rest = _exactly(file, 2 + fmt.DIGEST_BYTES, "header")
+    version, flags = rest[0] >> 4, Flag(rest[0] & 15)
+    if version != fmt.VERSION:
+        raise PacketError(
+            f"packet: expected format version {fmt.VERSION}, found {version}; update split-codec to read it"
+        )
+    if flags & Flag.STREAM and flags & Flag.BATCH:
+        raise PacketError("packet: expected one framing, found flags of two")
+    shape = None
+    head = fmt.MAGIC + rest
+    if flags & Flag.SHAPE:
+        field = _exactly(file, fmt.SHAPE.size, "image size")
+        head += field
+        shape = fmt.SHAPE.unpack(field)
+        if 0 in shape:
+            raise PacketError(f"packet: expected an image size of at least 1x1, found {shape[0]}x{shape[1]}")
+    framing = "stream" if flags & Flag.STREAM else "batch" if flags & Flag.BATCH else "single"
+    header = Header(framing, rest[1], rest[2:], shape, bool(flags & Flag.NAMES))
+    if framing != "stream":
+        return header, iter([_read_whole(header, head, _read_rest(file, limits), limits)])
+    check = _exactly(file, fmt.CRC.size, "header")
+    if check != fmt.CRC.pack(zlib.crc32(head)):
+        raise DamagedPacketError("packet, header: its check does not match; the packet is damaged")
+    return header, _read_stream(header, zlib.crc32(head), file, limits)
+
+
+def _read_rest(file: BinaryIO, limits: Limits) -> bytes:
+    rest = file.read(limits.packet_bytes + 1)
+    limits.check("packet_bytes", len(rest), "packet: bytes")
+    return rest
+
+
+def _exactly(file: BinaryIO, count: int, what: str) -> bytes:
+    data = b""
+    while len(data) < count:  # pipes and sockets may return less than asked for
+        piece = file.read(count - len(data))
+        if not piece:
+            raise DamagedPacketError(
+                f"packet, {what}: expected {count} bytes, found {len(data)}; the packet is truncated"
+            )
+        data += piece
+    return data
+
+
+def _read_compact(packet: bytes) -> tuple[Header, Iterator[Chunk]]:
+    start = 1 + fmt.COMPACT_DIGEST_BYTES
+    if len(packet) < start + fmt.CRC16.size:
+        raise DamagedPacketError(
+            f"packet: expected at least {start + fmt.CRC16.size} bytes, found {len(packet)}; it is truncated"
+        )
+    content, check = packet[: -fmt.CRC16.size], packet[-fmt.CRC16.size :]
+    if check != fmt.CRC16.pack(fmt.crc16(content)):
+        raise DamagedPacketError("packet: its check does not match; it is damaged or truncated")
+    header = Header("compact", packet[0] & 15, packet[1:start])
+    return header, iter([Chunk(0, 1, content[start:])])
+
+
+def _read_whole(header: Header, head: bytes, rest: bytes, limits: Limits) -> Chunk:
+    """The one chunk of a single or batch packet."""
+    content, check = rest[: -fmt.CRC.size], rest[-fmt.CRC.size :]
+    if len(rest) < fmt.CRC.size or check != fmt.CRC.pack(zlib.crc32(content, zlib.crc32(head))):
+        raise DamagedPacketError("packet: its check does not match; it is damaged or truncated")
+    count, offset = 1, 0
+    if header.framing == "batch":
+        count, offset = _read_varint(content, 0, "number of images")
+        if count < 2:
+            raise PacketError(f"packet: expected a batch of at least 2 images, found {count}")
+    return _read_body(header, 0, count, content[offset:], limits)
+
+
+def _read_body(header: Header, first: int, count: int, body: bytes, limits: Limits) -> Chunk:
+    limits.check("chunk_images", count, "packet: images in a chunk")
+    if not header.named:
+        return Chunk(first, count, body)
+    length, start = _read_varint(body, 0, "length of the names")
+    if length > len(body) - start:
+        raise DamagedPacketError(f"packet, names: expected {length} bytes, found {len(body) - start}")
+    try:
+        names = tuple(body[start : start + length].decode().split("/"))
+        if len(names) != count:
+            raise PacketError(f"packet, names: expected {count}, found {len(names)}")
+        for name in names:
+            check_name(name, limits)
+    except (UnicodeDecodeError, ImageError) as error:
+        raise PacketError(f"packet, names: {error}") from None
+    return Chunk(first, count, body[start + length :], names)
+
+
+def _read_stream(header: Header, seed: int, file: BinaryIO, limits: Limits) -> Iterator[Chunk]:
+    images = 0
+    while True:
+        marker = _exactly(file, len(fmt.CHUNK_MARKER), "marker")
+        if marker == fmt.END_MARKER:
+            break
+        if marker != fmt.CHUNK_MARKER:
+            raise DamagedPacketError(
+                f"packet: expected a chunk or the end after image {images}, found {marker.hex(' ')}"
+            )
+        fields = _exactly(file, fmt.CHUNK_FIELDS.size, "chunk")
+        first, count, length = fmt.CHUNK_FIELDS.unpack(fields)
+        limits.check("chunk_bytes", length, f"packet: bytes of the chunk after image {images}")
+        body = _exactly(file, length, "chunk")
+        check = _exactly(file, fmt.CRC.size, "chunk")
+        if check != fmt.CRC.pack(zlib.crc32(body, zlib.crc32(marker + fields, seed))):
+            raise DamagedPacketError(
+                f"packet: the check of the chunk after image {images} does not match; it is damaged"
+            )
+        if first != images or not count:
+            raise DamagedPacketError(
+                f"packet: expected the chunk of image {images}, found {count} images from {first} on"
+            )
+        images += count
+        yield _read_body(header, first, count, body, limits)
+    field = _exactly(file, fmt.COUNT.size, "trailer")
+    check = _exactly(file, fmt.CRC.size, "trailer")
+    if check != fmt.CRC.pack(zlib.crc32(fmt.END_MARKER + field, seed)):
+        raise DamagedPacketError("packet, trailer: its check does not match; the packet is damaged")
+    if field != fmt.COUNT.pack(images):
+        raise DamagedPacketError(
+            f"packet: expected {fmt.COUNT.unpack(field)[0]} images, found {images}; a chunk is missing"
+        )
+    if file.read(1):
+        raise DamagedPacketError("packet: expected nothing after the trailer, found more bytes")
+
+
+def _read_varint(data: bytes, offset: int, what: str) -> tuple[int, int]:
+    """The value at ``offset`` and the offset behind it."""
+    value = 0
+    for i, byte in enumerate(data[offset : offset + _VARINT_BYTES]):
+        value |= (byte & 127) << 7 * i
+        if byte < 128:
+            if i and not byte:
+                raise PacketError(f"packet, {what}: expected a number in its shortest form")
+            return value, offset + i + 1
+    raise DamagedPacketError(f"packet, {what}: expected a number, found the end or too many bytes")

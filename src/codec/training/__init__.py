@@ -1,0 +1,1 @@
+"""Training and export: needs the ``train`` extra. Only the command line and the benchmarks import it."""

@@ -1,0 +1,69 @@
+"""Checkpoints of a run, through orbax: whole or not there, and only for the settings that made them."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orbax.checkpoint as ocp
+
+from codec.errors import TrainingError
+from codec.files import write_bytes
+
+__all__ = ["Checkpoints"]
+
+S = TypeVar("S", bound=tuple[Any, ...])
+
+
+class Checkpoints:
+    """The checkpoints in one folder.
+
+    Args:
+        folder: made if it is missing.
+        run: plain values that tell this run from others; resuming under other values is refused.
+        resume: whether the folder's checkpoints are to be gone on from. Otherwise it must hold none.
+    """
+
+    def __init__(self, folder: Path, run: dict[str, Any], *, resume: bool) -> None:
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False),
+        )
+        note = folder / "run.json"
+        newest = self._manager.latest_step()
+        if resume:
+            if newest is None:
+                raise TrainingError(f"{folder}: expected a checkpoint to resume from, found none")
+            self._compare(json.loads(note.read_text()), json.loads(json.dumps(run)), folder)
+        elif newest is not None:
+            raise TrainingError(
+                f"{folder}: holds the checkpoints of an earlier run; "
+                "add --resume to go on with it, or choose another --out"
+            )
+        write_bytes(note, json.dumps(run, indent=1).encode())
+
+    @staticmethod
+    def _compare(found: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
+        names = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
+        if names:
+            raise TrainingError(
+                f"{folder}: made with other settings; "
+                + "; ".join(f"{n} was {found.get(n)!r}, is now {expected.get(n)!r}" for n in names)
+            )
+
+    def save(self, state: Any) -> None:
+        """Write ``state`` under its own step number, atomically; a step that is already there stays."""
+        step = int(state.step)
+        if step != self._manager.latest_step():
+            self._manager.save(step, args=ocp.args.StandardSave(state._asdict()))
+
+    def restore(self, like: S) -> S:
+        """The newest state, in the structure of ``like``."""
+        values = self._manager.restore(
+            self._manager.latest_step(),
+            args=ocp.args.StandardRestore(like._asdict()),  # type: ignore[attr-defined]
+        )
+        return type(like)(**values)
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._manager.close()

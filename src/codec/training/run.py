@@ -1,0 +1,146 @@
+"""One training run from start to finish: data, loop, export, and the files it leaves in its folder.
+
+OUT/NAME.encoder.msgpack, OUT/NAME.decoder.msgpack    the pair
+OUT/metrics.jsonl                                     a line an epoch
+OUT/preview.png                                       validation images above, reconstructions below
+OUT/checkpoints/                                      where --resume goes on
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from codec.analysis import Analysis
+from codec.bundle_writer import write_bundle
+from codec.errors import FileError
+from codec.evaluation import psnr
+from codec.files import write_bytes
+from codec.imagefiles import png_bytes
+from codec.images import crop, pad, to_float
+from codec.pictures import picture_rows
+from codec.synthesis import Synthesis
+from codec.training.checkpoints import Checkpoints
+from codec.training.data import Dataset
+from codec.training.export import export_pair
+from codec.training.loop import EpochMetrics, State, Watcher, Weights, train
+from codec.training.settings import Settings
+
+__all__ = ["run"]
+
+_PREVIEW_IMAGES = 10
+_SHOW_EVERY = 20
+
+
+def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: Console) -> tuple[Path, Path]:
+    """Train, or finish training, and write the pair; returns the paths of its two bundles.
+
+    A run that had finished all its epochs and is resumed is exported again.
+
+    Raises:
+        FileError: ``out`` cannot be made.
+        TrainingError: see ``codec.training.loop.train``.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{out}: cannot be made: {error.strerror}") from None
+    identity = {
+        "data": data.name,
+        "images": list(data.training.shape),
+        **{name: value for name, value in settings.to_dict().items() if name != "epochs"},
+    }
+    checkpoints = Checkpoints(out / "checkpoints", identity, resume=resume)
+    console.print(
+        f"{settings.model} on {data.name}: {len(data.training):,} training and "
+        f"{len(data.validation):,} validation images of {_size(data.training)}"
+    )
+    try:
+        with _progress(console) as progress:
+            watcher = _Reporter(settings, data, out, progress, resume=resume)
+            weights = train(settings, data, checkpoints, resume=resume, watcher=watcher)
+    finally:
+        checkpoints.close()
+    bundles = export_pair(settings, weights, data.name, data.training, data.validation, console.print)
+    paths = []
+    for bundle in bundles:
+        path = out / f"{settings.model}.{bundle.side}.msgpack"
+        write_bytes(path, write_bundle(bundle))
+        console.print(f"wrote {path}")
+        paths.append(path)
+    return paths[0], paths[1]
+
+
+def _size(images: NDArray[np.uint8]) -> str:
+    return "x".join(str(side) for side in images.shape[1:])
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[psnr]:.2f} dB"),
+        TextColumn("{task.fields[rate]:,.0f} images/s"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class _Reporter(Watcher):
+    """Draws the progress bar; writes metrics.jsonl and the preview after each epoch."""
+
+    def __init__(
+        self, settings: Settings, data: Dataset, out: Path, progress: Progress, *, resume: bool
+    ) -> None:
+        self._settings = settings
+        self._images = data.validation[:_PREVIEW_IMAGES]
+        self._out = out
+        self._progress = progress
+        self._metrics = out / "metrics.jsonl"
+        self._lines = self._metrics.read_text().splitlines() if resume and self._metrics.exists() else []
+
+    def on_start(self, epoch: int, batches: int) -> None:
+        """Lines of epochs that the checkpoint does not hold are forgotten: they will be made again."""
+        self._lines = self._lines[:epoch]
+        self._batches = batches
+        self._epoch = epoch
+        self._task = self._progress.add_task(
+            "", total=self._settings.epochs * batches, epoch=epoch + 1, loss=0.0, psnr=0.0, rate=0.0
+        )
+        self._progress.update(self._task, completed=epoch * batches)
+
+    def on_step(self, batch: int, state: State, images_per_s: float) -> None:
+        """Reading the sums waits for the device, so only now and then."""
+        if batch % _SHOW_EVERY == 0 or batch == self._batches:
+            self._progress.update(
+                self._task,
+                completed=self._epoch * self._batches + batch,
+                loss=float(state.loss_sum) / batch,
+                psnr=psnr(float(state.error_sum) / batch),
+                rate=images_per_s,
+            )
+
+    def on_epoch(self, metrics: EpochMetrics, state: State) -> None:
+        """One line and one picture."""
+        self._epoch = metrics.epoch
+        self._lines.append(json.dumps(asdict(metrics)))
+        write_bytes(self._metrics, ("\n".join(self._lines) + "\n").encode())
+        preview = picture_rows({"original": self._images, "reconstruction": self._reconstruct(state.weights)})
+        write_bytes(self._out / "preview.png", png_bytes(preview))
+        self._progress.console.print(
+            f"epoch {metrics.epoch}: loss {metrics.training_loss:.5f}, "
+            f"validation {metrics.validation_loss:.5f}, {metrics.validation_psnr:.2f} dB"
+        )
+        self._progress.update(self._task, epoch=min(metrics.epoch + 1, self._settings.epochs))
+
+    def _reconstruct(self, weights: Weights) -> NDArray[np.uint8]:
+        architecture = self._settings.architecture
+        padded = to_float(pad(self._images, architecture.stride))
+        codes = Analysis(architecture).apply({"params": weights["analysis"]}, padded)
+        images = np.asarray(Synthesis(architecture).apply({"params": weights["synthesis"]}, codes))
+        return crop(np.rint(images * 255).astype(np.uint8), *self._images.shape[1:3])
