@@ -41,7 +41,6 @@ SHARED_KEYS = (
 TENSOR_KEYS = ("name", "dtype", "shape", "data")
 DTYPES = {"float32": "<f4", "int32": "<i4", "uint16": "<u2"}
 CONTEXT = "channel"
-START = b"\x84\xa6format"
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class Bundle:
 
 def is_bundle(data: bytes) -> bool:
     """Whether ``data`` begins like a bundle of any version."""
-    return data.startswith(START)
+    return data[1:8] == b"\xa6format" and data[:1] != b"" and data[0] & 0xF0 == 0x80
 
 
 def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:

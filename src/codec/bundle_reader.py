@@ -20,6 +20,7 @@ __all__ = ["read_bundle"]
 _MOST_QUALITIES = 256
 _MOST_SIDE = 65535
 _MOST_AXES = 4
+_STEP_MIN, _STEP_MAX = 2.0**-40, 2.0**40
 
 
 def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_LIMITS) -> Bundle:
@@ -37,17 +38,18 @@ def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_
     limits.check("bundle_bytes", len(data), "bundle: bytes")
     if not is_bundle(data):
         raise BundleError(
-            f"bundle: expected it to begin with {fmt.START!r}, found {data[: len(fmt.START)]!r}; "
+            f"bundle: expected a MessagePack map whose first key is 'format', found {data[:8].hex(' ')}; "
             "this is not a bundle"
         )
-    file = _fields(_unpack(data, "bundle", limits), fmt.FILE_KEYS, "bundle")
-    if file["format"] != fmt.FORMAT:
-        raise BundleError(f"bundle, format: expected {fmt.FORMAT!r}, found {file['format']!r}")
-    if type(file["version"]) is not int or file["version"] != fmt.VERSION:
+    outer = _unpack(data, "bundle", limits)
+    if outer["format"] != fmt.FORMAT:
+        raise BundleError(f"bundle, format: expected {fmt.FORMAT!r}, found {outer['format']!r}")
+    version = outer.get("version")
+    if type(version) is not int or version != fmt.VERSION:
         raise BundleError(
-            f"bundle: expected format version {fmt.VERSION}, found {file['version']!r}; "
-            "update split-codec to read it"
+            f"bundle: expected format version {fmt.VERSION}, found {version!r}; update split-codec to read it"
         )
+    file = _fields(outer, fmt.FILE_KEYS, "bundle")
     body_bytes = _bytes(file["body"], "bundle, body")
     if hashlib.sha256(body_bytes).digest() != file["sha256"]:
         raise DamagedBundleError("bundle: its SHA-256 does not match; it is damaged, get it again")
@@ -56,7 +58,7 @@ def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_
     if found not in ("encoder", "decoder"):
         raise BundleError(f"bundle, side: expected encoder or decoder, found {found!r}")
     if side is not None and found != side:
-        raise WrongSideError(f"bundle: expected an {side}'s, found an {found}'s".replace("an d", "a d"))
+        raise WrongSideError(f"bundle: expected the {side}'s, found the {found}'s; a pair has one file each")
     pair = _read_pair(_bytes(body["shared"], "bundle, shared"), limits)
     weights = _read_weights(body["weights"], pair, found, limits)
     provenance = body["provenance"]
@@ -97,8 +99,8 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
     for name in ("steps", "table_low", "table_length"):
         if arrays[name].shape != contexts:
             raise BundleError(f"{where}, {name}: expected shape {contexts}, found {arrays[name].shape}")
-    if not (np.isfinite(steps).all() and (steps > 0).all()):
-        raise BundleError(f"{where}, steps: expected positive finite numbers")
+    if not ((steps >= _STEP_MIN).all() and (steps <= _STEP_MAX).all()):  # refuses NaN too
+        raise BundleError(f"{where}, steps: expected numbers from 2^-40 to 2^40")
     if arrays["table_frequencies"].ndim != 1:
         raise BundleError(f"{where}, table_frequencies: expected one axis")
     limits.check("table_entries", arrays["table_frequencies"].size, "bundle: frequencies")
@@ -109,8 +111,6 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
     if any(len(digest) != 32 for digest in digests):
         raise BundleError(f"{where}: expected digests of 32 bytes")
     pair = Pair(architecture, size[0], size[1], steps, tables, digests[0], digests[1])
-    if pair.packed != packed:
-        raise BundleError(f"{where}: expected MessagePack in its shortest form, keys in order")
     return pair
 
 
@@ -157,9 +157,9 @@ def _read_tensor(value: Any, name: str, dtype: str) -> NDArray[Any]:
 
 
 def _unpack(data: bytes, where: str, limits: Limits) -> Any:
-    """One MessagePack value that covers ``data`` exactly."""
+    """One MessagePack value that covers ``data`` exactly, in the one form a writer may give it."""
     try:
-        return msgpack.unpackb(
+        value = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
@@ -169,10 +169,13 @@ def _unpack(data: bytes, where: str, limits: Limits) -> Any:
             max_array_len=max(limits.bundle_tensors, _MOST_QUALITIES),
             max_ext_len=0,
         )
+        if msgpack.packb(value) != data:
+            raise BundleError("expected every value in its shortest form")
     except BundleError as error:
-        raise type(error)(f"{where}: {error}") from None
+        raise BundleError(f"{where}: {error}") from None
     except (msgpack.UnpackException, ValueError, TypeError, RecursionError) as error:
         raise BundleError(f"{where}: not readable as MessagePack: {error}") from None
+    return value
 
 
 def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:

@@ -89,11 +89,11 @@ def encode(
     if compact or len(paths) == 1:
         if len(paths) != 1:
             raise OptionError(f"--compact: expected one image, found {len(paths)}")
-        packet = sender.encode(read_image(paths[0]), quality=quality, names=carried, compact=compact)
+        packet = sender.encode(read_image(paths[0])[None], quality=quality, names=carried, compact=compact)
         length = len(packet)
         write_bytes(output, packet)
     else:
-        pieces = sender.encode_stream((read_image(p) for p in paths), quality=quality, names=carried)
+        pieces = sender.encode_stream((read_image(p)[None] for p in paths), quality=quality, names=carried)
         length = write_pieces(output, pieces)
     typer.echo(f"{len(paths):,} images, {length:,} bytes, {length / len(paths):.1f} an image", err=True)
 
@@ -121,27 +121,29 @@ def decode(
 ) -> None:
     """Decode a packet to PNG files, named as the images were or by their number."""
     from codec.decoder import load_decoder
-    from codec.errors import FileError
+    from codec.errors import FileError, PacketError
     from codec.files import write_bytes
     from codec.imagefiles import png_bytes
 
     receiver = load_decoder(decoder)
-    count = 0
+    written: set[str] = set()
     try:
         with sys.stdin.buffer if packet == "-" else open(packet, "rb") as file:
             for part in receiver.decode_stream(file):
                 output.mkdir(parents=True, exist_ok=True)
                 for i, image in enumerate(part.images):
                     name = Path(part.names[i]).stem if part.names else f"{part.first + i:06d}"
+                    if name in written:
+                        raise PacketError(f"packet: two images are called {name}")
                     write_bytes(output / f"{name}.png", png_bytes(image))
-                    count += 1
+                    written.add(name)
     except OSError as error:
         raise FileError(f"{error.filename or packet}: {error.strerror}") from None
     except CodecError as error:
-        if count:
-            raise type(error)(f"{error}; {count:,} images before it were written to {output}") from None
+        if written:
+            raise type(error)(f"{error}; {len(written):,} images were written to {output}") from None
         raise
-    typer.echo(f"{count:,} images in {output}", err=True)
+    typer.echo(f"{len(written):,} images in {output}", err=True)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from codec.errors import ImageError
 
 __all__ = ["as_batch", "crop", "pad", "to_float"]
 
+_COLOUR_CHANNELS = (3, 4)
 _EXPECTED = "uint8, or float in 0..1, shaped [N,H,W,C], [N,H,W] or one image [H,W,C] or [H,W]"
 
 
@@ -16,7 +17,8 @@ def as_batch(images: Any, channels: int) -> NDArray[Any]:
     """Images as uint8 or float32 [N, H, W, C] with N, H and W at least 1.
 
     A missing batch axis is added, and for grey pairs a missing channel axis. An array of three axes is
-    read as [H, W, C] if its last axis has the pair's channels, and as [N, H, W] otherwise.
+    read as [H, W, C] if its last axis has the pair's channels, and as [N, H, W] otherwise; for a grey pair one
+    whose last axis has length 3 or 4 is refused, because it is a colour image far more often than a batch.
 
     Args:
         images: anything ``numpy.asarray`` takes: uint8, or floating point in 0..1.
@@ -52,7 +54,7 @@ def _with_axes(array: NDArray[Any], channels: int) -> NDArray[Any]:
         return array
     if array.ndim == 3 and shape[2] == channels:
         return array[None]
-    if array.ndim == 3 and channels == 1:
+    if array.ndim == 3 and channels == 1 and shape[2] not in _COLOUR_CHANNELS:
         return array[..., None]
     if array.ndim == 2 and channels == 1:
         return array[None, ..., None]

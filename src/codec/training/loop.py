@@ -30,7 +30,7 @@ from codec.training.data import Dataset
 from codec.training.losses import LOSSES
 from codec.training.settings import Settings
 
-__all__ = ["EpochMetrics", "InterruptedRunError", "State", "Watcher", "train"]
+__all__ = ["EpochMetrics", "InterruptedRunError", "State", "Watcher", "check_data", "train"]
 
 Weights = dict[str, Any]
 """Flax parameters of both halves: {"analysis": ..., "synthesis": ...}."""
@@ -145,6 +145,21 @@ def validate(settings: Settings, weights: Weights, images: np.ndarray) -> tuple[
     return loss / len(images), error / len(images)
 
 
+def check_data(settings: Settings, data: Dataset) -> None:
+    """Raise ``TrainingError`` unless there is a batch of images that the networks take."""
+    if len(data.training) < settings.batch_size:
+        raise TrainingError(
+            f"{data.name}: expected at least one batch of {settings.batch_size} training images, "
+            f"found {len(data.training)}; lower --batch-size"
+        )
+    channels = data.training.shape[-1]
+    if channels != settings.architecture.image_channels:
+        raise TrainingError(
+            f"{data.name}: expected images of {settings.architecture.image_channels} channels, "
+            f"found {channels}"
+        )
+
+
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C into a flag that is asked for between steps, when the state is whole.
@@ -188,19 +203,10 @@ def train(
         InterruptedRunError: Ctrl-C; a checkpoint holds the last whole step.
     """
     watcher = watcher or Watcher()
+    check_data(settings, data)
     stride = settings.architecture.stride
     training, validation = pad(data.training, stride), pad(data.validation, stride)
     batches = len(training) // settings.batch_size
-    if not batches:
-        raise TrainingError(
-            f"{data.name}: expected at least one batch of {settings.batch_size} training images, "
-            f"found {len(training)}; lower --batch-size"
-        )
-    if training.shape[-1] != settings.architecture.image_channels:
-        raise TrainingError(
-            f"{data.name}: expected images of {settings.architecture.image_channels} channels, "
-            f"found {training.shape[-1]}"
-        )
     state = initial_state(settings, training.shape[1:])
     if resume:
         state = checkpoints.restore(state)

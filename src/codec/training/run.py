@@ -27,7 +27,7 @@ from codec.synthesis import Synthesis
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
 from codec.training.export import export_pair
-from codec.training.loop import EpochMetrics, State, Watcher, Weights, train
+from codec.training.loop import EpochMetrics, State, Watcher, Weights, check_data, train
 from codec.training.settings import Settings
 
 __all__ = ["run"]
@@ -45,6 +45,7 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
         FileError: ``out`` cannot be made.
         TrainingError: see ``codec.training.loop.train``.
     """
+    check_data(settings, data)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

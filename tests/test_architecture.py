@@ -1,0 +1,247 @@
+"""The description of the networks, and the networks that both halves build from it."""
+
+import re
+from dataclasses import FrozenInstanceError
+from math import prod
+from typing import Any, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+from numpy.typing import NDArray
+
+from codec.analysis import Analysis
+from codec.architecture import Architecture, Side
+from codec.errors import BundleError, OptionError
+from codec.synthesis import Synthesis
+from tests.conftest import random_weights
+
+ARTICLE = Architecture()
+ARCHITECTURES = pytest.mark.parametrize(
+    "architecture",
+    [
+        ARTICLE,
+        Architecture(image_channels=3, code_channels=5, layers=1, filters=8),
+        Architecture(image_channels=3, code_channels=16, layers=3, filters=6),
+    ],
+    ids=["article", "RGB in one layer", "RGB in three layers"],
+)
+SIDES = pytest.mark.parametrize("side", get_args(Side))
+
+
+class PlainAnalysis(nn.Module):
+    """The analysis as the article writes it, in flax's own layers."""
+
+    architecture: Architecture
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        a, x = self.architecture, images
+        for i in range(a.layers):
+            features = a.filters if i < a.layers - 1 else a.code_channels
+            x = nn.relu(nn.Conv(features, (3, 3), padding="SAME", name=f"convolution_{i}")(x))
+            x = nn.max_pool(x, (2, 2), (2, 2))  # type: ignore[no-untyped-call]
+        return x
+
+
+class PlainSynthesis(nn.Module):
+    """The synthesis as the article writes it, in flax's own layers."""
+
+    architecture: Architecture
+
+    @nn.compact
+    def __call__(self, codes: Array) -> Array:
+        a, x = self.architecture, codes
+        for i in range(a.layers):
+            x = nn.relu(
+                nn.ConvTranspose(a.filters, (3, 3), (2, 2), padding="SAME", name=f"transposed_{i}")(x)
+            )
+        return nn.sigmoid(nn.Conv(a.image_channels, (3, 3), padding="SAME", name="convolution")(x))
+
+
+def network(architecture: Architecture, side: Side) -> tuple[nn.Module, tuple[int, ...]]:
+    """One half, and the shape of two images or codes that it takes."""
+    size = 3 * architecture.stride, 2 * architecture.stride
+    if side == "encoder":
+        return Analysis(architecture), (2, *size, architecture.image_channels)
+    return Synthesis(architecture), (2, *architecture.code_shape(*size))
+
+
+def initial_shapes(architecture: Architecture, side: Side) -> dict[str, tuple[int, ...]]:
+    module, shape = network(architecture, side)
+    tree = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))["params"]
+    return {
+        f"{layer}/{kind}": values.shape for layer, weights in tree.items() for kind, values in weights.items()
+    }
+
+
+def random_parameters(architecture: Architecture, side: Side) -> dict[str, Any]:
+    """Random weights as flax takes them."""
+    layers: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for name, values in random_weights(architecture, side, seed=3).items():
+        layer, kind = name.split("/")
+        layers.setdefault(layer, {})[kind] = values
+    return {"params": layers}
+
+
+def run(module: nn.Module, side: Side, architecture: Architecture, x: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(jax.jit(module.apply)(random_parameters(architecture, side), x))
+
+
+@pytest.mark.parametrize(("side", "parameters"), [("encoder", 9_568), ("decoder", 18_785)])
+def test_the_articles_halves_have_their_28_353_parameters(side: Side, parameters: int) -> None:
+    assert sum(map(prod, ARTICLE.weight_shapes(side).values())) == parameters
+    assert sum(map(prod, initial_shapes(ARTICLE, side).values())) == parameters
+
+
+@SIDES
+@ARCHITECTURES
+def test_the_weights_are_named_and_shaped_as_flax_makes_them(architecture: Architecture, side: Side) -> None:
+    assert architecture.weight_shapes(side) == initial_shapes(architecture, side)
+
+
+def test_weights_come_in_the_order_of_the_layers_biases_first() -> None:
+    assert list(ARTICLE.weight_shapes("encoder")) == [
+        "convolution_0/bias",
+        "convolution_0/kernel",
+        "convolution_1/bias",
+        "convolution_1/kernel",
+    ]
+    assert list(ARTICLE.weight_shapes("decoder")) == [
+        "transposed_0/bias",
+        "transposed_0/kernel",
+        "transposed_1/bias",
+        "transposed_1/kernel",
+        "convolution/bias",
+        "convolution/kernel",
+    ]
+
+
+@ARCHITECTURES
+def test_the_analysis_equals_the_same_network_of_plain_flax_layers(architecture: Architecture) -> None:
+    module, shape = network(architecture, "encoder")
+    images = np.random.default_rng(0).random(shape, np.float32)
+    codes = run(module, "encoder", architecture, images)
+    assert codes.std() > 0.01
+    expected = run(PlainAnalysis(architecture), "encoder", architecture, images)
+    np.testing.assert_allclose(codes, expected, rtol=1e-5, atol=1e-5)
+
+
+@ARCHITECTURES
+def test_the_synthesis_equals_the_same_network_of_plain_flax_layers(architecture: Architecture) -> None:
+    module, shape = network(architecture, "decoder")
+    codes = np.random.default_rng(0).exponential(2, shape).astype(np.float32)
+    images = run(module, "decoder", architecture, codes)
+    assert images.std() > 0.01
+    expected = run(PlainSynthesis(architecture), "decoder", architecture, codes)
+    np.testing.assert_allclose(images, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_digit_of_28x28x1_has_codes_of_7x7x32_and_comes_back_within_0_to_1(
+    digits: NDArray[np.uint8],
+) -> None:
+    images = digits[:3] / np.float32(255)
+    codes = run(Analysis(ARTICLE), "encoder", ARTICLE, images)
+    assert codes.shape == (3, 7, 7, 32)
+    assert codes.min() >= 0
+    again = run(Synthesis(ARTICLE), "decoder", ARTICLE, codes)
+    assert again.shape == images.shape
+    assert 0 <= again.min() < again.max() <= 1
+
+
+def test_the_logits_are_what_the_sigmoid_takes() -> None:
+    architecture = Architecture(code_channels=3, layers=1, filters=4)
+    weights = random_parameters(architecture, "decoder")
+    codes = np.random.default_rng(0).exponential(2, (2, 3, 2, 3)).astype(np.float32)
+    logits = np.asarray(Synthesis(architecture).apply(weights, codes, method="logits"))
+    images = np.asarray(Synthesis(architecture).apply(weights, codes))
+    np.testing.assert_allclose(images, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "size", "cells"),
+    [(2, (28, 28), (7, 7)), (2, (29, 1), (8, 1)), (3, (17, 16), (3, 2)), (1, (5, 4), (3, 2))],
+)
+def test_codes_cover_sizes_that_the_stride_does_not_divide(
+    layers: int, size: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    architecture = Architecture(layers=layers, code_channels=9)
+    assert architecture.stride == 2**layers
+    assert architecture.code_shape(*size) == (*cells, 9)
+
+
+@ARCHITECTURES
+def test_a_description_survives_as_plain_values(architecture: Architecture) -> None:
+    values = architecture.to_dict()
+    assert list(values) == ["kind", "image_channels", "code_channels", "layers", "filters"]
+    assert {type(value) for value in values.values()} == {str, int}
+    assert Architecture.from_dict(values) == architecture
+
+
+OUT_OF_RANGE = [
+    ("image_channels", 0, "1 to 4"),
+    ("image_channels", 5, "1 to 4"),
+    ("code_channels", 0, "1 to 1024"),
+    ("code_channels", 1025, "1 to 1024"),
+    ("layers", 0, "1 to 6"),
+    ("layers", 7, "1 to 6"),
+    ("filters", -1, "1 to 1024"),
+    ("filters", 1025, "1 to 1024"),
+    ("filters", 8.0, "1 to 1024"),
+    ("layers", True, "1 to 6"),
+    ("layers", "2", "1 to 6"),
+    ("code_channels", None, "1 to 1024"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "bounds"), OUT_OF_RANGE)
+def test_a_field_out_of_its_range_is_refused(name: str, value: Any, bounds: str) -> None:
+    low, _, high = bounds.split()
+    message = f"architecture, {name}: expected a whole number from {low} to {high}, found {value!r}"
+    with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
+        Architecture(**{name: value})
+    with pytest.raises(BundleError, match=f"^{re.escape(message)}$"):
+        Architecture.from_dict({**ARTICLE.to_dict(), name: value})
+
+
+@pytest.mark.parametrize("name", ["image_channels", "code_channels", "layers", "filters"])
+def test_the_ends_of_a_range_are_within_it(name: str) -> None:
+    bounds = next(bounds for field, _, bounds in OUT_OF_RANGE if field == name)
+    for value in (int(bounds.split()[0]), int(bounds.split()[-1])):
+        values: dict[str, Any] = {name: value}
+        assert getattr(Architecture(**values), name) == value
+
+
+@pytest.mark.parametrize("kind", ["transformer", "", None, ["convolutional"], "codec.analysis.Analysis"])
+def test_an_unknown_kind_is_refused(kind: Any) -> None:
+    message = re.escape(f"architecture: expected one of convolutional, found {kind!r}")
+    with pytest.raises(OptionError, match=message):
+        Architecture(kind=kind)
+    with pytest.raises(BundleError, match=message):
+        Architecture.from_dict({**ARTICLE.to_dict(), "kind": kind})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {**ARTICLE.to_dict(), "depth": 3},
+        {name: value for name, value in ARTICLE.to_dict().items() if name != "layers"},
+    ],
+    ids=["none", "one more", "one less"],
+)
+def test_other_fields_than_the_known_are_refused(values: dict[str, Any]) -> None:
+    message = (
+        "architecture: expected the fields "
+        f"['code_channels', 'filters', 'image_channels', 'kind', 'layers'], found {sorted(values)}"
+    )
+    with pytest.raises(BundleError, match=f"^{re.escape(message)}$"):
+        Architecture.from_dict(values)
+
+
+def test_a_description_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ARTICLE.layers = 3  # type: ignore[misc]

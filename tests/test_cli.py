@@ -1,0 +1,224 @@
+"""The command line as a user meets it: one process a call, files and pipes in and out, exit status."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import codec
+from codec.bundle import Bundle
+from codec.bundle_writer import write_bundle
+from codec.imagefiles import png_bytes, read_image
+
+
+def run(
+    *arguments: str | Path, cwd: Path | None = None, stdin: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "codec", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, check=False)
+
+
+def fails(status: int, *arguments: str | Path, cwd: Path | None = None, stdin: bytes = b"") -> str:
+    """The one line on standard error of a call that must fail with ``status``."""
+    done = run(*arguments, cwd=cwd, stdin=stdin)
+    error = done.stderr.decode()
+    assert done.returncode == status, error
+    assert "Traceback" not in error
+    if status == 1:
+        assert error.startswith("codec: ")
+        assert error.count("\n") == 1
+    return error
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, digits: NDArray[np.uint8]) -> Path:
+    """Six digits as PNG files in digits/, and the packet of them."""
+    path = tmp_path_factory.mktemp("cli")
+    (path / "digits").mkdir()
+    for i, image in enumerate(digits[:60:10]):
+        (path / "digits" / f"digit {i}.png").write_bytes(png_bytes(image))
+    done = run("encode", "digits", "-o", "six.packet", cwd=path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_a_folder_of_images_survives_the_trip_with_its_names(
+    folder: Path, tmp_path: Path, digits: NDArray[np.uint8]
+) -> None:
+    done = run("decode", folder / "six.packet", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"digit {i}.png" for i in range(6)]
+    decoded = np.stack([read_image(tmp_path / "out" / name) for name in names])
+    np.testing.assert_array_equal(decoded, codec.decode((folder / "six.packet").read_bytes(), "article"))
+    assert np.abs(decoded.astype(int) - digits[:60:10]).mean() < 20
+
+
+def test_pipes_carry_an_image_in_and_a_packet_out(folder: Path, tmp_path: Path) -> None:
+    png = (folder / "digits" / "digit 3.png").read_bytes()
+    packet = run("encode", "-", "-o", "-", "--quality", "2", stdin=png).stdout
+    image = read_image(folder / "digits" / "digit 3.png")
+    assert packet == codec.encode(image, "article", quality=2)
+    assert run("decode", "-", "-o", tmp_path, stdin=packet).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["000000.png"]
+    report = json.loads(run("inspect", "-", "--json", stdin=packet).stdout)
+    assert (report["kind"], report["quality"], report["images"]) == ("packet", 2, 1)
+
+
+def test_no_names_and_compact_leave_the_names_out(folder: Path, tmp_path: Path) -> None:
+    one = folder / "digits" / "digit 1.png"
+    for option in ("--no-names", "--compact"):
+        assert run("encode", one, "-o", tmp_path / "one", option).returncode == 0
+        report = json.loads(run("inspect", tmp_path / "one", "--json").stdout)
+        assert report["names"] is None
+        assert report["bytes"] - report["payload_bytes"] == (6 if option == "--compact" else 12)
+
+
+def test_inspect_tells_a_packet_and_a_bundle_in_plain_words(
+    folder: Path, tmp_path: Path, small_bundles: tuple[Bundle, Bundle]
+) -> None:
+    said = run("inspect", folder / "six.packet").stdout.decode()
+    assert "images          6" in said
+    assert "digit 5.png" in said
+    path = tmp_path / "small.msgpack"
+    path.write_bytes(write_bundle(small_bundles[1]))
+    said = run("inspect", path).stdout.decode()
+    assert "side            decoder" in said
+    assert small_bundles[1].pair.digest.hex() in said
+    assert json.loads(run("inspect", path, "--json").stdout)["code_shape"] == [4, 4, 3]
+
+
+def test_evaluate_prints_an_object_a_quality(folder: Path) -> None:
+    done = run("evaluate", "--images", folder / "digits", "--quality", "all", "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["quality"] for row in rows] == list(range(8))
+    for row in rows:
+        assert row["images"] == 6
+        assert row["packet_bytes"] == pytest.approx(6 * row["bytes_per_image"])
+        assert row["bits_per_pixel"] == pytest.approx(8 * row["packet_bytes"] / 6 / 784)
+        assert row["psnr"] == pytest.approx(-10 * np.log10(row["mse"]))
+        assert row["mae"] > 0
+        assert row["encode_images_per_s"] > 0
+        assert row["decode_images_per_s"] > 0
+    table = run("evaluate", "--images", folder / "digits", "--quality", "3").stdout.decode()
+    assert len(table.splitlines()) == 2
+
+
+def test_train_makes_a_pair_that_encodes_and_decodes(tmp_path: Path, digits: NDArray[np.uint8]) -> None:
+    np.save(tmp_path / "digits.npy", digits)
+    small = ["--epochs", "1", "--batch-size", "16", "--filters", "4", "--code-channels", "4"]
+    train = ["train", "--images", "digits.npy", "--out", "out", *small]
+    done = run(*train, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "article.decoder.msgpack",
+        "article.encoder.msgpack",
+        "checkpoints",
+        "metrics.jsonl",
+        "preview.png",
+    ]
+    np.savez(tmp_path / "two.npz", digits[:2])
+    evaluate = ["evaluate", "--images", "two.npz", "--json", "--encoder", "out/article.encoder.msgpack"]
+    done = run(*evaluate, "--decoder", "out/article.decoder.msgpack", cwd=tmp_path)
+    assert len(done.stdout.splitlines()) == 8, done.stderr
+    assert "made by the pair" in fails(1, *evaluate, cwd=tmp_path)
+    assert "add --resume" in fails(1, *train, cwd=tmp_path)
+
+
+def test_help_and_version_answer() -> None:
+    assert b"encode" in run("--help").stdout
+    assert run("--version").stdout.decode().strip() == f"split-codec {codec.__version__}"
+
+
+def test_wrong_usage_is_status_2(folder: Path) -> None:
+    assert "output" in fails(2, "encode", folder / "digits")
+    fails(2, "encode", folder / "digits", "-o", "x", "--quality", "high")
+    fails(2, "no-such-command")
+
+
+def test_what_cannot_be_encoded_is_told(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "x.packet"
+    assert "no such file or folder" in fails(1, "encode", "gone.png", "-o", target, cwd=tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "expected a folder of image files, found none" in fails(1, "encode", empty, "-o", target)
+    (tmp_path / "text.png").write_text("not an image")
+    assert "not an image file" in fails(1, "encode", tmp_path / "text.png", "-o", target)
+    (tmp_path / "wide.png").write_bytes(png_bytes(np.zeros((28, 30, 1), np.uint8)))
+    mixed = fails(1, "encode", folder / "digits", tmp_path / "wide.png", "-o", target)
+    assert "batches of one size" in mixed
+    (tmp_path / "red.png").write_bytes(png_bytes(np.zeros((28, 28, 3), np.uint8)))
+    assert "C is 1 for this pair" in fails(1, "encode", tmp_path / "red.png", "-o", target)
+    twice = folder / "digits" / "digit 1.png"
+    assert "names that differ" in fails(1, "encode", twice, twice, "-o", target)
+    assert "--compact: expected one image" in fails(1, "encode", folder / "digits", "-o", target, "--compact")
+    assert "quality: expected 0 to 7" in fails(1, "encode", folder / "digits", "-o", target, "-q", "8")
+    assert not target.exists()
+    assert "cannot be written" in fails(1, "encode", twice, "-o", tmp_path / "no" / "x")
+
+
+def test_what_cannot_be_decoded_is_told(folder: Path, tmp_path: Path) -> None:
+    packet = (folder / "six.packet").read_bytes()
+    out = tmp_path / "out"
+    assert "truncated" in fails(1, "decode", "-", "-o", out, stdin=packet[:-1])
+    flipped = bytearray(packet)
+    flipped[len(packet) // 2] ^= 1
+    assert "check of the chunk" in fails(1, "decode", "-", "-o", out, stdin=bytes(flipped))
+    assert "this is not a packet" in fails(1, "decode", "-", "-o", out, stdin=b"hello")
+    assert "No such file" in fails(1, "decode", "gone.packet", "-o", out, cwd=tmp_path)
+    assert "neither a file nor a shipped pair" in fails(1, "decode", "-", "-o", out, "--decoder", "gone")
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    assert "file" in fails(1, "decode", folder / "six.packet", "-o", blocked)
+
+
+def test_two_images_of_one_name_do_not_overwrite_each_other(
+    tmp_path: Path, digits: NDArray[np.uint8]
+) -> None:
+    packet = codec.encode(digits[:2], "article", names=["a.png", "a.jpg"])
+    error = fails(1, "decode", "-", "-o", tmp_path / "out", stdin=packet)
+    assert "two images are called a" in error
+
+
+def test_what_cannot_be_inspected_or_evaluated_is_told(tmp_path: Path) -> None:
+    assert "expected a packet or a bundle" in fails(1, "inspect", "-", stdin=b"\0" * 40)
+    assert "cannot be read" in fails(1, "inspect", tmp_path / "gone")
+    assert "either --dataset or --images" in fails(1, "evaluate")
+    assert "--quality: expected all or 0 to 7" in fails(
+        1, "evaluate", "--images", str(tmp_path), "--quality", "9"
+    )
+
+
+def test_what_cannot_be_trained_on_is_told(tmp_path: Path, digits: NDArray[np.uint8]) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    assert "either a dataset's name or a path" in fails(1, "train", *out)
+    assert "none it can open by this name" in fails(1, "train", "--dataset", "no_such_dataset", *out)
+    np.save(tmp_path / "float.npy", np.zeros((3, 4, 4)))
+    assert "expected uint8 images" in fails(1, "train", "--images", tmp_path / "float.npy", *out)
+    np.save(tmp_path / "some.npy", digits)
+    assert "lower --batch-size" in fails(1, "train", "--images", tmp_path / "some.npy", *out)
+    assert "loss: expected one of" in fails(
+        1, "train", "--images", tmp_path / "some.npy", *out, "--loss", "huber"
+    )
+
+
+def test_a_dataset_that_is_not_prepared_names_the_way_out(tmp_path: Path) -> None:
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "codec", "evaluate", "--dataset", "mnist"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("codec: dataset mnist: not prepared in")
+    assert "TFDS_DATA_DIR" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_closed_pipe_ends_quietly(folder: Path) -> None:
+    command = f"'{sys.executable}' -m codec inspect six.packet --json | true"
+    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, check=False)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception" not in done.stderr

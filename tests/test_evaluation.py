@@ -1,0 +1,77 @@
+"""The figures are those of the bytes and of what came out of them."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import codec
+from codec.decoder import Decoder
+from codec.encoder import Encoder
+from codec.errors import WrongPairError
+from codec.evaluation import evaluate, psnr
+from codec.pictures import difference, picture_rows
+from tests.test_data import needs_mnist
+
+
+def test_the_figures_agree_with_a_packet_made_by_hand(
+    small_pair: tuple[Encoder, Decoder], digits: NDArray[np.uint8]
+) -> None:
+    encoder, decoder = small_pair
+    rows = list(evaluate(encoder, decoder, digits[:30], [0, 2]))
+    for row, quality in zip(rows, (0, 2), strict=True):
+        packet = encoder.encode(digits[:30], quality=quality)
+        decoded = decoder.decode(packet)
+        error = digits[:30].astype(np.float64) - decoded
+        assert row.quality == quality
+        assert row.packet_bytes == len(packet)
+        assert row.bytes_per_image == len(packet) / 30
+        assert row.bits_per_pixel == 8 * len(packet) / (30 * 784)
+        assert row.mse == pytest.approx((error**2).mean() / 255**2, rel=1e-12)
+        assert row.psnr == pytest.approx(10 * np.log10(255**2 / (error**2).mean()))
+        assert row.mae == pytest.approx(np.abs(error).mean() / 255, rel=1e-12)
+
+
+def test_a_pair_of_two_trainings_is_not_measured(small_pair: tuple[Encoder, Decoder]) -> None:
+    images = np.zeros((1, 8, 8, 1), np.uint8)
+    with pytest.raises(WrongPairError):
+        list(evaluate(small_pair[0], codec.load_decoder("article"), images, [0]))
+
+
+def test_psnr_of_equal_images_is_infinite() -> None:
+    assert psnr(0.0) == float("inf")
+    assert psnr(0.001) == pytest.approx(30)
+
+
+def test_pictures_show_each_row_under_the_one_before(digits: NDArray[np.uint8]) -> None:
+    picture = picture_rows({"a": digits[:3], "b": 255 - digits[:3]})
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+    enlarged = digits[0, ..., 0].repeat(2, 0).repeat(2, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(picture[..., 0], enlarged.shape)
+    rows = [int(np.argwhere((windows == image).all((2, 3)))[0][0]) for image in (enlarged, 255 - enlarged)]
+    assert rows[0] + enlarged.shape[0] <= rows[1]
+    assert (difference(digits, digits) == 255).all()
+    assert difference(digits, 255 - digits).min() == 0
+
+
+@pytest.mark.parametrize("quality", [0, 7])
+def test_the_shipped_article_keeps_what_its_bundle_states(quality: int) -> None:
+    from codec.training.data import sample_digits
+
+    encoder, decoder = codec.load_encoder("article"), codec.load_decoder("article")
+    stated = encoder.bundle.provenance["qualities"][quality]
+    (row,) = evaluate(encoder, decoder, sample_digits(), [quality])
+    assert row.bytes_per_image == pytest.approx(stated["bytes_per_image"], rel=0.01)
+    assert row.psnr == pytest.approx(stated["psnr"], abs=0.02)
+
+
+@needs_mnist
+def test_the_articles_finest_quality_is_within_a_tenth_of_a_decibel_of_its_float_codes() -> None:
+    from codec.training.data import load_dataset
+
+    test = load_dataset("mnist", "test")
+    encoder, decoder = codec.load_encoder("article"), codec.load_decoder("article")
+    floats = decoder.images(encoder.codes(test))
+    best = psnr(float(((test.astype(np.float32) - floats) ** 2).mean()) / 255**2)
+    (row,) = evaluate(encoder, decoder, test, [encoder.qualities - 1])
+    assert row.psnr > best - 0.1

@@ -1,0 +1,228 @@
+"""Training and export on the digits in the package: exact resumption, interruption, refusals, calibration."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from codec.architecture import Architecture
+from codec.bundle_reader import read_bundle
+from codec.decoder import Decoder
+from codec.encoder import Encoder
+from codec.errors import OptionError, TrainingError
+from codec.evaluation import psnr
+from codec.imagefiles import read_image
+from codec.training.checkpoints import Checkpoints
+from codec.training.data import Dataset
+from codec.training.export import table_from_counts
+from codec.training.loop import InterruptedRunError, State, Watcher, Weights, train
+from codec.training.losses import LOSSES
+from codec.training.run import run
+from codec.training.settings import Settings
+
+SMALL = Architecture(code_channels=4, layers=2, filters=4)
+SETTINGS = Settings(architecture=SMALL, epochs=3, batch_size=16, noise=0.2, seed=3, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    from codec.samples import sample_images
+
+    digits = sample_images()
+    return Dataset("digits", digits[10:], digits[:10])
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return all(
+        np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    )
+
+
+def trained(
+    settings: Settings, data: Dataset, folder: Path, *, resume: bool = False, watcher: Watcher | None = None
+) -> Weights:
+    checkpoints = Checkpoints(folder, {}, resume=resume)
+    try:
+        return train(settings, data, checkpoints, resume=resume, watcher=watcher)
+    finally:
+        checkpoints.close()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    return trained(SETTINGS, data, tmp_path_factory.mktemp("whole"))
+
+
+def test_the_same_seed_gives_the_same_weights(uninterrupted: Weights, data: Dataset, tmp_path: Path) -> None:
+    assert same(uninterrupted, trained(SETTINGS, data, tmp_path))
+
+
+def test_another_seed_gives_other_weights(uninterrupted: Weights, data: Dataset, tmp_path: Path) -> None:
+    assert not same(uninterrupted, trained(replace(SETTINGS, seed=4), data, tmp_path))
+
+
+def test_a_resumed_run_goes_on_exactly(uninterrupted: Weights, data: Dataset, tmp_path: Path) -> None:
+    trained(replace(SETTINGS, epochs=1), data, tmp_path)
+    assert same(uninterrupted, trained(SETTINGS, data, tmp_path, resume=True))
+
+
+class PressesCtrlC(Watcher):
+    """Sends this process SIGINT in the middle of the second epoch."""
+
+    def __init__(self) -> None:
+        self.epochs: list[float] = []
+
+    def on_step(self, batch: int, state: State, images_per_s: float) -> None:
+        if int(state.step) == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_in_mid_epoch_leaves_a_checkpoint_that_goes_on_exactly(
+    uninterrupted: Weights, data: Dataset, tmp_path: Path
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(InterruptedRunError, match=r"step \d+ in epoch 2.*--resume"):
+        trained(SETTINGS, data, tmp_path, watcher=PressesCtrlC())
+    assert signal.getsignal(signal.SIGINT) is before
+    assert same(uninterrupted, trained(SETTINGS, data, tmp_path, resume=True))
+
+
+def test_training_makes_the_loss_smaller(data: Dataset, tmp_path: Path) -> None:
+    run(SETTINGS, data, tmp_path, resume=False, console=Console(quiet=True))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert lines[-1]["training_loss"] < 0.8 * lines[0]["training_loss"]
+    assert lines[-1]["validation_psnr"] > lines[0]["validation_psnr"]
+
+
+def test_a_run_leaves_its_pair_metrics_and_preview(data: Dataset, tmp_path: Path) -> None:
+    encoder, decoder = run(SETTINGS, data, tmp_path, resume=False, console=Console(quiet=True))
+    assert (encoder.name, decoder.name) == ("article.encoder.msgpack", "article.decoder.msgpack")
+    bundle = read_bundle(encoder.read_bytes(), "encoder")
+    assert bundle.pair.digest == read_bundle(decoder.read_bytes(), "decoder").pair.digest
+    assert bundle.provenance["settings"]["seed"] == 3
+    assert len(bundle.provenance["qualities"]) == bundle.pair.qualities == 8
+    assert read_image(tmp_path / "preview.png").shape[2] == 3
+    first = encoder.read_bytes()
+    run(SETTINGS, data, tmp_path, resume=True, console=Console(quiet=True))
+    assert encoder.read_bytes() == first
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_the_finest_quality_is_within_a_tenth_of_a_decibel_of_the_float_codes(
+    data: Dataset, tmp_path: Path
+) -> None:
+    paths = run(replace(SETTINGS, epochs=12), data, tmp_path, resume=False, console=Console(quiet=True))
+    encoder = Encoder(read_bundle(paths[0].read_bytes(), "encoder"))
+    decoder = Decoder(read_bundle(paths[1].read_bytes(), "decoder"))
+
+    def quality_of(decoded: NDArray[np.uint8]) -> float:
+        return psnr(float(((data.training.astype(float) - decoded) ** 2).mean()) / 255**2)
+
+    best = quality_of(decoder.images(encoder.codes(data.training)))
+    qualities = [quality_of(decoder.decode(encoder.encode(data.training, quality=q))) for q in range(8)]
+    assert best - 0.1 < qualities[-1]
+    assert qualities == sorted(qualities)
+    sizes = [len(encoder.encode(data.training, quality=q)) for q in range(8)]
+    assert sizes == sorted(sizes)
+
+
+def test_checkpoints_of_another_run_are_not_overwritten_nor_gone_on_with(
+    data: Dataset, tmp_path: Path
+) -> None:
+    quiet = Console(quiet=True)
+    once = replace(SETTINGS, epochs=1)
+    run(once, data, tmp_path, resume=False, console=quiet)
+    with pytest.raises(TrainingError, match=r"holds the checkpoints of an earlier run.*--resume"):
+        run(once, data, tmp_path, resume=False, console=quiet)
+    with pytest.raises(TrainingError, match=r"noise was 0\.2, is now 0\.0"):
+        run(replace(once, noise=0.0), data, tmp_path, resume=True, console=quiet)
+    with pytest.raises(TrainingError, match="expected a checkpoint to resume from"):
+        run(once, data, tmp_path / "other", resume=True, console=quiet)
+
+
+def test_too_few_images_and_a_diverging_loss_are_told(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="at least one batch of 128 training images, found 90"):
+        trained(replace(SETTINGS, batch_size=128), data, tmp_path / "a")
+    with pytest.raises(TrainingError, match="no longer finite; lower --learning-rate"):
+        trained(replace(SETTINGS, learning_rate=1e30), data, tmp_path / "b")
+
+
+def test_a_channel_count_that_the_model_lacks_is_told(data: Dataset, tmp_path: Path) -> None:
+    colour = replace(SETTINGS, architecture=replace(SMALL, image_channels=3))
+    with pytest.raises(TrainingError, match="expected images of 3 channels, found 1"):
+        trained(colour, data, tmp_path)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_every_loss_is_least_at_the_image_itself(loss: str) -> None:
+    images = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
+    perfect = np.where(images > 0.5, 30.0, -30.0).astype(np.float32)
+    assert float(LOSSES[loss](jax.numpy.asarray(perfect), jax.numpy.asarray(images))) < 1e-6
+    assert float(LOSSES[loss](jax.numpy.zeros((2, 2)), jax.numpy.asarray(images))) > 0.1
+
+
+def test_the_losses_are_those_of_the_textbook() -> None:
+    logits, x = np.array([0.3, -2.0], np.float32), np.array([0.25, 0.5], np.float32)
+    y = 1 / (1 + np.exp(-logits))
+    values = {
+        name: float(loss(jax.numpy.asarray(logits), jax.numpy.asarray(x))) for name, loss in LOSSES.items()
+    }
+    assert values["bce"] == pytest.approx(float(np.mean(-x * np.log(y) - (1 - x) * np.log(1 - y))), rel=1e-5)
+    assert values["mse"] == pytest.approx(float(np.mean((y - x) ** 2)), rel=1e-5)
+    assert values["l1"] == pytest.approx(float(np.mean(np.abs(y - x))), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "vae"}, "model: expected one of article"),
+        ({"loss": "huber"}, "loss: expected one of bce, mse, l1"),
+        ({"epochs": 0}, "epochs: expected at least 1"),
+        ({"batch_size": 0}, "batch_size: expected at least 1"),
+        ({"learning_rate": 0.0}, "learning rate: expected a positive number"),
+        ({"noise": float("nan")}, "noise: expected 0 or more"),
+        ({"seed": -1}, "seed: expected 0 to"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        Settings(**change)  # type: ignore[arg-type]
+
+
+def test_an_architecture_out_of_range_is_refused() -> None:
+    with pytest.raises(OptionError, match="layers: expected a whole number from 1 to 6"):
+        Architecture(layers=7)
+
+
+def test_tables_follow_the_counts() -> None:
+    table = table_from_counts(-2, np.array([1, 0, 97, 2]))
+    assert table.low == -2
+    assert table.frequencies.sum() == 65536
+    assert len(table.frequencies) == 5
+    assert table.frequencies.min() >= 1
+    assert table.frequencies[2] / 65536 == pytest.approx(0.97, abs=0.001)
+
+
+def test_one_symbol_alone_makes_a_certain_table() -> None:
+    table = table_from_counts(4, np.array([0, 9]))
+    assert table.certain
+    assert table.low == 5
+
+
+def test_a_wide_range_keeps_the_symbols_seen_most() -> None:
+    counts = np.zeros(20000, np.int64)
+    counts[:10] = 1
+    counts[12000:12100] = 50
+    table = table_from_counts(-5, counts)
+    assert len(table.frequencies) == 4096
+    assert table.low <= 11995
+    assert table.low + table.escape >= 12095
+    assert table.frequencies[-1] > 1
