@@ -252,10 +252,11 @@ def test_a_payload_that_no_encoder_makes_is_refused() -> None:
 
 def test_an_escaped_symbol_with_an_entry_of_its_own_is_refused() -> None:
     frequencies = np.array([100, 200, TOTAL - 300])
-    payload = encoded([(Table(1, frequencies), np.array([0], np.int32))])
-    assert RunDecoder(payload).decode(Table(1, frequencies), 1) == [0]
-    assert RunDecoder(payload).decode(Table(-2, frequencies), 1) == [0]
+    run = np.array([-5, 0, 9], np.int32)
+    payload = encoded([(Table(1, frequencies), run)])
+    for low in (1, -2):
+        np.testing.assert_array_equal(RunDecoder(payload).decode(Table(low, frequencies), 3), run)
     for low in (0, -1):
         message = "^payload: a symbol was escaped that has an entry of its own$"
         with pytest.raises(DamagedPacketError, match=message):
-            RunDecoder(payload).decode(Table(low, frequencies), 1)
+            RunDecoder(payload).decode(Table(low, frequencies), 3)

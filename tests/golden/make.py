@@ -25,6 +25,7 @@ from codec.runs import encode_symbols
 from tests.conftest import random_pair
 
 FOLDER = Path(__file__).parent
+SUFFIXES = (".msgpack", ".npy", ".packet")
 SEED = 16
 """A pair whose first channel is certain at the coarsest quality, and at no other."""
 
@@ -129,11 +130,11 @@ def contents() -> dict[str, bytes]:
 
 
 def main() -> None:
-    """Write the files, unless one of them is there."""
-    files = contents()
-    there = [name for name in files if (FOLDER / name).exists()]
+    """Write the files, unless there are some."""
+    there = sorted(file.name for file in FOLDER.iterdir() if file.suffix in SUFFIXES)
     if there:
-        sys.exit(f"{', '.join(there)}: golden files are never made again; give a new case a new name")
+        sys.exit(f"{', '.join(there)}: golden files are never made again; make new cases beside them")
+    files = contents()
     for name, data in files.items():
         with (FOLDER / name).open("xb") as file:
             file.write(data)
