@@ -61,7 +61,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     (sender / "digits").mkdir(parents=True)
     receiver.mkdir()
-    bundles = files("codec.pretrained")
+    bundles = files("codec.shipped")
     encoder = bundles.joinpath(f"{options.pair}.encoder.msgpack").read_bytes()
     write_bytes(sender / "encoder.msgpack", encoder)
     decoder = bundles.joinpath(f"{options.pair}.decoder.msgpack").read_bytes()

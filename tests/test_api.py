@@ -107,7 +107,6 @@ def test_the_version_is_the_projects() -> None:
     assert codec.__version__ == project["version"]
 
 
-@pytest.mark.xfail(strict=True, reason="the subpackage codec.pretrained takes the function's place on import")
 def test_the_shipped_pairs_can_be_listed_again_and_again() -> None:
     code = "import codec; names = codec.pretrained(); assert codec.pretrained() == names"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

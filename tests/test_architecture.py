@@ -217,7 +217,7 @@ def test_the_ends_of_a_range_are_within_it(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["transformer", "", None, ["convolutional"], "codec.analysis.Analysis"])
 def test_an_unknown_kind_is_refused(kind: Any) -> None:
-    message = re.escape(f"architecture: expected one of convolutional, found {kind!r}")
+    message = re.escape(f"architecture, kind: expected one of convolutional, found {kind!r}")
     with pytest.raises(OptionError, match=message):
         Architecture(kind=kind)
     with pytest.raises(BundleError, match=message):

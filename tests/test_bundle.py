@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec import pretrained
 from codec.architecture import Architecture, Side
 from codec.bundle import Bundle, Pair, is_bundle, weights_digest
 from codec.bundle_reader import read_bundle
@@ -31,7 +30,7 @@ from codec.errors import (
     WrongSideError,
 )
 from codec.limits import Limits
-from codec.loading import load_bundle
+from codec.loading import load_bundle, pretrained
 from codec.tables import TOTAL, Table
 from tests.conftest import random_weights
 
@@ -659,8 +658,22 @@ def test_lengths_that_no_file_holds_are_refused(small_bundles: Bundles, raw: byt
         refused(repaired(file), "bundle.*: not readable as MessagePack")
 
 
+DEEP_PATHS: list[tuple[str | int, ...]] = [
+    ("version",),
+    ("body", "side"),
+    ("body", "shared", "image"),
+    ("body", "shared", "context"),
+    ("body", "shared", "architecture", "kind"),
+    ("body", "shared", "architecture", "layers"),
+    ("body", "weights", 0, "name"),
+    ("body", "weights", 0, "dtype"),
+    ("body", "weights", 0, "shape"),
+    *PATHS.values(),
+]
+
+
 @pytest.mark.parametrize("depth", [1, 9, 100, 300, 500, 510, 511, 512, 600, 1000, 1022, 1023, 1024, 100_000])
-@pytest.mark.parametrize("path", [("version",), ("body", "side"), *PATHS.values()], ids=str)
+@pytest.mark.parametrize("path", DEEP_PATHS, ids=str)
 def test_values_nested_deeply_are_refused(
     small_bundles: Bundles, path: tuple[str | int, ...], depth: int
 ) -> None:
@@ -1074,10 +1087,10 @@ def test_the_writer_refuses_weights_and_steps_that_are_not_float32(
 ) -> None:
     bundle = small_bundles[0]
     weights = {name: values.astype(dtype) for name, values in bundle.weights.items()}
-    with pytest.raises(BundleError, match=f"expected dtype float32, found '?{dtype}"):
+    with pytest.raises(BundleError, match=f"expected dtype .*float32.*found '?{dtype}"):
         write_bundle(replace(bundle, weights=weights))
     pair = replace(bundle.pair, steps=bundle.pair.steps.astype(dtype))
-    with pytest.raises(BundleError, match=f"expected dtype float32, found '?{dtype}"):
+    with pytest.raises(BundleError, match=f"expected dtype .*float32.*found '?{dtype}"):
         write_bundle(replace(bundle, pair=pair))
 
 
@@ -1112,7 +1125,7 @@ def with_body(body: bytes) -> bytes:
     return packed({"format": "codec bundle", "version": 1, "sha256": digest, "body": body})
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=300)
 @given(data=st.data(), part=st.sampled_from(["file", "body", "shared"]), side=st.sampled_from([0, 1]))
 def test_mutated_bundles_with_repaired_digests_are_read_or_refused(
     small_bundles: Bundles, data: st.DataObject, part: str, side: int
@@ -1130,19 +1143,15 @@ def test_mutated_bundles_with_repaired_digests_are_read_or_refused(
     reads_or_refuses(with_body(packed(opened)))
 
 
+texts = st.text("aé三\0/\n", max_size=4)
 anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(1 << 63), (1 << 64) - 1)
-    | st.floats()
-    | st.text()
-    | st.binary(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | texts | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=300)
 @given(data=st.data(), value=anything, side=st.sampled_from([0, 1]))
 def test_any_value_in_any_place_is_read_or_refused(
     small_bundles: Bundles, data: st.DataObject, value: Any, side: int

@@ -26,7 +26,7 @@ EXTREMES = [
     Table(-1, np.array([1, 1, TOTAL - 3, 1])),
     Table(SYMBOL_MIN, np.ones(TOTAL, np.int64)),
 ]
-FEW = settings(deadline=None, max_examples=150)
+FEW = settings(deadline=None, max_examples=100)
 
 
 def own_symbols(table: Table) -> st.SearchStrategy[int]:

@@ -154,7 +154,6 @@ def test_a_dash_writes_standard_output(
     assert names(tmp_path) == []
 
 
-@pytest.mark.xfail(strict=True, reason="write_pieces translates no OSError of standard output")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 def test_a_full_standard_output_is_told_as_a_file_error() -> None:
     code = (
@@ -168,16 +167,12 @@ def test_a_full_standard_output_is_told_as_a_file_error() -> None:
     assert done.returncode == 7
 
 
-@pytest.mark.xfail(
-    strict=True, raises=FileError, reason="the temporary file's name is longer than the file's"
-)
 def test_a_name_as_long_as_a_packet_may_carry_can_be_written(tmp_path: Path) -> None:
     name = "n" * 251 + ".png"
     write_bytes(tmp_path / name, b"data")
     assert names(tmp_path) == [name]
 
 
-@pytest.mark.xfail(strict=True, reason="write_pieces renames onto whatever the path is, /dev/null too")
 def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -190,7 +185,6 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
         os.close(reader)
 
 
-@pytest.mark.xfail(strict=True, reason="os.replace puts the file in the place of the link")
 def test_a_link_goes_on_pointing_to_the_file_that_is_written(target: Path) -> None:
     link = target.parent / "link"
     link.symlink_to(target)
@@ -199,14 +193,12 @@ def test_a_link_goes_on_pointing_to_the_file_that_is_written(target: Path) -> No
     assert target.read_bytes() == b"new"
 
 
-@pytest.mark.xfail(strict=True, reason="the mode is the umask's, whatever the old file's was")
 def test_a_private_file_stays_private_when_it_is_replaced(target: Path) -> None:
     target.chmod(0o600)
     write_bytes(target, b"new")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="a path with a zero byte raises ValueError")
 def test_a_path_with_a_zero_byte_is_refused() -> None:
     with pytest.raises(CodecError):
         read_bytes("a\0b", 10, "packet")

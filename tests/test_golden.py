@@ -1,7 +1,6 @@
 """Files that every version has to read; and the second reader, written from the specification alone."""
 
 import hashlib
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,67 @@ from tests.golden import make
 
 FOLDER = Path(make.__file__).parent
 
-SHA256 = {}
+SHA256: dict[str, str] = {
+    "batch-0.images.npy": "0aa8edda05212abf08572be2643aa9f46f564792f6489d0f2dbd6c278073a714",
+    "batch-0.packet": "6e3415c4fc73c0420ecd1d9d4bea6cc6474c244e38b5e994320d26ee95e8c4a8",
+    "batch-0.symbols.npy": "2fed9c3104b33f94f7830e814c10bb51c6aa75187ed93f636393dabdee6be415",
+    "batch-1.images.npy": "6d51f0dff3c8ce5ad99198b5c11533b10eab0a838d03ca67894c884f07d9653f",
+    "batch-1.packet": "76f8526e7c26e0cbc36388393b55641001f7651ab6b48c963db2c5215cb54101",
+    "batch-1.symbols.npy": "e095f2ec56254cd88eca6d7b720e38f53491445697b265f17f8d6de474098364",
+    "batch-2.images.npy": "e2081684d4e4dc1a012beb5ea1078241d9265d0dcb17d2d63d0e80394bb776c0",
+    "batch-2.packet": "9a53c020054e07e147275f4d612f62da37ed2a5db68ed557fbf1b4b2a0a3983a",
+    "batch-2.symbols.npy": "445977704b1c71a71e52bc995ba9ec4e745487c1f4362312d3681095da26a5d2",
+    "batch-of-130.images.npy": "168508f2cc55746395a3105873203c36f70487fe10a0d61e486cf2b2a7c0ba78",
+    "batch-of-130.packet": "a16d9daf3b415203dc72a9c87f4896cf916356290339a0f749f63788770cbf9b",
+    "batch-of-130.symbols.npy": "1ef151cdf34fbe5d161fae90cc20263daf6690f5e058679dfd7a6b7ee5a9fc3a",
+    "batch-sized-named.images.npy": "d39721b90b26a999d4af6321f2f217af344350cf3cba02d864ee680857d8e92d",
+    "batch-sized-named.packet": "fc1ee3efd1e2922fb5c9579b0e03bc3dcdae7bb289a9937045a2c8ee740653f4",
+    "batch-sized-named.symbols.npy": "c96a7517ebef592656f7d9f1546e7675610b81b9d825393a3afefa331aaafdf6",
+    "compact-0.images.npy": "253d0473a14c793ac32563481f0c7f519efb2c9ee24aa47d0b6051079ec892cb",
+    "compact-0.packet": "d7aba39b83db5858c524e19f96c2be8d3bc9bb6e03a1cae7fa4427077ff38764",
+    "compact-0.symbols.npy": "f8880aa54b9bd9284456475c81a400bc5697f883348c5024c7bdb46ed075a7b5",
+    "compact-1.images.npy": "b1c41f7d1c02f088f52d97f70d2ab0ff93b992ea18cf82729d2cca27a01a393d",
+    "compact-1.packet": "ab24e4a97bd21e33e4bed68d30468180c486743cd4dde697e1a8b4e6e95c2051",
+    "compact-1.symbols.npy": "3f9889e78d7955a8e0327ff836198eb7e2b8b94b1a55a13b3f09b133499372a7",
+    "compact-2.images.npy": "9b62a6100c05cc314680934c302d01355660f65325c15ca2760aee25e410aa09",
+    "compact-2.packet": "ff86e1cc5eeb0e6c1fa95bc84e5866408482c3a28b0fbcaf7fcecbb009ff1f52",
+    "compact-2.symbols.npy": "5c9051916af9bf209d0e6599725ce88bf7cbc6a770b264a776b40ec900775d0c",
+    "escapes-compact.images.npy": "76cab812f9106d8cca58900ccb5f7579b6bdc5390abea5555814e099f6f91f2c",
+    "escapes-compact.packet": "718658f732fad0983b3a400870f618b1e3c2a72d5b94ae5844cc0ec7522e5862",
+    "escapes-compact.symbols.npy": "58b24b1448c54cf9ffcf6ce654c459d8ddef944690e143e2e048239dafa4a507",
+    "escapes-sized.images.npy": "b587d23e55e894769d6726d67d1aa38bb00262f14d06e5c2e7735e2bb21c9173",
+    "escapes-sized.packet": "9952247ec8651190bec55b917fa2b704f5e34580356cb03aae4c75fe3f17f36e",
+    "escapes-sized.symbols.npy": "8fd26d953d515c9475abb0c00532665bdacc1b2973b73a0850e2436ee251354c",
+    "escapes.images.npy": "bbfede86cc63dc0615166c6074cfd2329ac7632ed4ef2859c5c822a298e730e5",
+    "escapes.packet": "827a534190bac6350949e27044eaef80bd867f1fdfdd4c723c98bb43974c9ac4",
+    "escapes.symbols.npy": "b1d396522a2113509b1a2152f94a2601ac950a154dd3df3e2cd446753d843ea9",
+    "extremes.images.npy": "a7c6803a7feab9d16eb150a58e00fab7f228f3f66296a8da1d4878beb828b6b9",
+    "extremes.packet": "7fdfa9200ff6175c292ac73d2f05873affc2224819ea96ca478dabdb10305f29",
+    "extremes.symbols.npy": "3fa12edeabe0ff2ed8ca30bea420b1165b4620822ff16f861118a634344c692e",
+    "pair.decoder.msgpack": "20a2f9d6cb4edcceebc2671be22596f5c955624706805e3b43859ce6c07497ee",
+    "pair.encoder.msgpack": "7c43d152249c200a2a2bc341f1ce62a7e5145f9f2227247f9b4259108b1c6d56",
+    "single-0.images.npy": "f60c313d73dd3434aa70b9e41a274a5aaffa7ed6915f60d78bd9bbab758a5441",
+    "single-0.packet": "c14a4b5408f38d9dca1392fdf5d6c68887633f16f1e4fce81b7920545187972b",
+    "single-0.symbols.npy": "7a17afce1e302e3b6e7219666255b36aa9fb854bda17d9408e4152d2c8994d25",
+    "single-1.images.npy": "c31cb206645ea8fe158310bef2abc8a5bab581649f342c5b6f920565d776ef0f",
+    "single-1.packet": "aa0568228fa9cf224c052ca245b9c231c99abe0f6a3d07235124b2c03f21c80d",
+    "single-1.symbols.npy": "17bf4900f773ca4421357d5e590a701e974e104294e29c08abfadb8130c2a9d3",
+    "single-2.images.npy": "b931574a205c1b94dcb5e032ccf6cc418858752e61a6659cd8d4bfae9465e8d1",
+    "single-2.packet": "5ecb0995bf1ee2bc79e2b1862e80e157120b786df5fbe6e2a3f5f2bb079840b9",
+    "single-2.symbols.npy": "61bf25d73cafbdf428a0f2b7d0ba899fed092e7d71e4b1a7bd862eb7edfd8c25",
+    "single-sized-named.images.npy": "92ce81967fb2ff451ebe00629547918c8913169654372fe607f3f915668c4dde",
+    "single-sized-named.packet": "66a178b1ea0f358df839c2af5812a40d3763a6b87da6b241de92fa095dc1270a",
+    "single-sized-named.symbols.npy": "77ba056e1db553b7c781a88a9f9a2edce1c1fd2fc7e1de86734d9e0df8dc6da4",
+    "stream-empty.images.npy": "ed1124c673d3e4bae7cde57bcc49561fbaf3869b5fcd13288f077709c04f4b50",
+    "stream-empty.packet": "2b32c54a445eec14ed633fe46e167caf6683bba6632f55f84f0e320eff889a15",
+    "stream-empty.symbols.npy": "a5944123ca77492ff7012917492b15bdf54626f259d27daa309163c7460d9043",
+    "stream-named.images.npy": "1487b72249666878254ee4a9edb95cdc4fd166d07c73d8e1eaa43c7cf8cf55ba",
+    "stream-named.packet": "33aa0703772ac23cb22584b1111f739883fff96ebf93c53b701be685e9f5d429",
+    "stream-named.symbols.npy": "d03363d94719b701aeff37fbc61a07125d17c5d5191b34c5d12505ab91bbcc8b",
+    "stream-sized.images.npy": "4acdcfaccc2da28d7781db587be20057ed13e07c1b52e20b572efb145f419e37",
+    "stream-sized.packet": "4218bff5a315b697b85f3d4d57707d060d1be22c31b80288a4f550d4a1ad0505",
+    "stream-sized.symbols.npy": "9566a65b92d226c43d5212c3c602ea98cae4787d37e69c4e5494dc092e397c7c",
+}
 
 PACKETS = sorted(name.removesuffix(".packet") for name in SHA256 if name.endswith(".packet"))
 

@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\0" * 1000, b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_image_is_refused(read: Read, tmp_path: Path, data: bytes) -> None:
-    message = f"{tmp_path / 'image'}: not an image file that Pillow can read"
+    message = f"{tmp_path / 'image'}: not an image file of the kinds BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP"
     with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
         read(data)
 
@@ -190,14 +190,12 @@ def test_pixels_over_the_limit_are_refused_before_any_is_unpacked(read: Read, tm
     assert read(png_bytes(pixels(5, 4)), Limits(image_file_pixels=20)).shape == (5, 4, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="Image.open warns or refuses before read_image looks at its limits")
 @pytest.mark.parametrize("side", [10_000, 20_000])
 def test_the_limit_on_pixels_decides_and_not_pillows(read: Read, side: int) -> None:
     with pytest.raises(LimitError, match="pixels: expected at most 67,108,864"):
         read(png((side, side), 8, 0, b"\0"))
 
 
-@pytest.mark.xfail(strict=True, reason="Pillow drops the low bytes of 16-bit colour without a word")
 @pytest.mark.parametrize(
     "data",
     [png((1, 1), 16, 2, bytes(7)), b"P6 1 1 65535 " + bytes(6)],
@@ -208,7 +206,6 @@ def test_sixteen_bits_a_colour_are_refused(read: Read, data: bytes) -> None:
         read(data)
 
 
-@pytest.mark.xfail(strict=True, reason="read_image looks at the mode and not at image.info['transparency']")
 @pytest.mark.parametrize(
     "data",
     [
@@ -222,7 +219,6 @@ def test_a_transparent_colour_is_refused(read: Read, data: bytes) -> None:
         read(data)
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="Pillow raises TypeError for a frame without a size")
 def test_a_tiff_file_whose_second_frame_has_no_size_is_refused(read: Read) -> None:
     data = saved(Image.new("L", (4, 4)), "TIFF")
     directory = int.from_bytes(data[4:8], "little")
@@ -233,15 +229,13 @@ def test_a_tiff_file_whose_second_frame_has_no_size_is_refused(read: Read) -> No
         read(linked.ljust(empty, b"\0") + bytes(6))
 
 
-@pytest.mark.xfail(strict=True, reason="Image.open tries every format that Pillow knows")
 def test_a_format_outside_the_listed_suffixes_is_no_image_file(read: Read) -> None:
-    with pytest.raises(ImageError, match="not an image file that Pillow can read"):
+    with pytest.raises(
+        ImageError, match="not an image file of the kinds BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP"
+    ):
         read(saved(Image.new("RGB", (4, 4)), "SGI"))
 
 
-@pytest.mark.xfail(
-    strict=True, raises=OSError, reason="Path.is_dir raises for what the system cannot look up"
-)
 def test_a_name_that_the_system_cannot_look_up_is_refused() -> None:
     with pytest.raises(FileError, match="name too long"):
         image_paths(["a" * 300])

@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 SHAPES = pytest.mark.parametrize(
     ("shape", "features"),
-    [((1, 2, 2, 1), 1), ((2, 6, 4, 3), 5), ((3, 4, 10, 8), 2)],
+    [((1, 2, 2, 1), 1), ((2, 6, 4, 3), 5)],
     ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else str(value),
 )
 
@@ -159,13 +159,12 @@ def test_a_phase_convolution_in_depth_form_and_its_gradients_equal_the_plain_con
     )
 
 
-@pytest.mark.parametrize("layer", [Convolution(6), TransposedConvolution(6), PhaseConvolution(6)])
-def test_a_layer_starts_with_glorot_uniform_kernels_and_zero_biases(layer: nn.Module) -> None:
-    inputs = 20
-    depth = 4 * inputs if isinstance(layer, PhaseConvolution) else inputs
-    weights = layer.init(jax.random.key(0), jnp.zeros((1, 2, 2, depth)))["params"]
-    bound = np.sqrt(6 / (9 * inputs + 9 * 6))
-    assert weights["kernel"].shape == (3, 3, inputs, 6)
+def test_a_layer_starts_with_glorot_uniform_kernels_and_zero_biases() -> None:
+    inputs, features = 20, 6
+    layer = TransposedConvolution(features)
+    weights = layer.init(jax.random.key(0), jnp.zeros((1, 2, 2, inputs)))["params"]
+    bound = np.sqrt(6 / (9 * inputs + 9 * features))
+    assert weights["kernel"].shape == (3, 3, inputs, features)
     assert 0.9 * bound < np.abs(weights["kernel"]).max() <= bound
     assert abs(float(weights["kernel"].mean())) < bound / 10
-    np.testing.assert_array_equal(weights["bias"], np.zeros(6))
+    np.testing.assert_array_equal(weights["bias"], np.zeros(features))

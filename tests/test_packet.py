@@ -208,10 +208,8 @@ def test_the_check_of_compact_packets_is_the_crc_of_the_specification() -> None:
 
 payloads = st.binary(max_size=60)
 sizes = st.none() | st.tuples(st.integers(1, 0xFFFF), st.integers(1, 0xFFFF))
-file_names = (
-    st.text(st.characters(codec="utf-8", min_codepoint=32, exclude_characters="/\\\x7f"), min_size=1)
-    .filter(lambda name: name not in (".", ".."))
-    .filter(lambda name: len(name.encode()) <= 255)
+file_names = st.text("ab.-~:* é三😀\x80\u202e", min_size=1, max_size=40).filter(
+    lambda name: name not in (".", "..")
 )
 
 
@@ -219,6 +217,7 @@ def drawn_names(data: st.DataObject, count: int, wanted: bool) -> tuple[str, ...
     return tuple(data.draw(st.lists(file_names, min_size=count, max_size=count))) if wanted else None
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(0, 255), st.binary(min_size=4, max_size=4), sizes, st.booleans(), payloads)
 def test_a_single_packet_reads_as_it_was_written(
     data: st.DataObject, quality: int, pair: bytes, shape: tuple[int, int] | None, names: bool, payload: bytes
@@ -228,6 +227,7 @@ def test_a_single_packet_reads_as_it_was_written(
     assert read(write_packet(header, part)) == (header, [part])
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(2, 40), sizes, st.booleans(), payloads)
 def test_a_batch_reads_as_it_was_written(
     data: st.DataObject, count: int, shape: tuple[int, int] | None, names: bool, payload: bytes
@@ -237,12 +237,14 @@ def test_a_batch_reads_as_it_was_written(
     assert read(write_packet(header, part)) == (header, [part])
 
 
+@settings(deadline=None)
 @given(st.integers(2, DEFAULT_LIMITS.chunk_images))
 def test_every_count_of_a_batch_reads_as_it_was_written(count: int) -> None:
     _, [part] = read(write_packet(Header("batch", 1, PAIR), Chunk(0, count, b"p")))
     assert part.count == count
 
 
+@settings(deadline=None)
 @given(st.data(), st.lists(st.integers(1, 6), max_size=5), sizes, st.booleans())
 def test_a_stream_reads_as_it_was_written(
     data: st.DataObject, counts: list[int], shape: tuple[int, int] | None, names: bool
@@ -256,6 +258,7 @@ def test_a_stream_reads_as_it_was_written(
     assert read(written_stream(header, *parts)) == (header, parts)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 15), payloads)
 def test_a_compact_packet_reads_as_it_was_written(quality: int, payload: bytes) -> None:
     packet = write_compact(Header("compact", quality, PAIR), payload)
@@ -746,11 +749,12 @@ def test_limits_of_a_packet_count_all_its_chunks_but_only_when_it_is_decoded_at_
 
 
 @pytest.mark.parametrize("framing", ["single", "batch", "compact"])
-def test_the_reader_takes_no_more_bytes_than_the_limit_on_packets(framing: str) -> None:
-    packet = EXAMPLES[framing] + b"x" * 100
-    with pytest.raises(LimitError, match=r"packet: bytes: expected at most 50, .*Limits\(packet_bytes="):
-        read(packet, Limits(packet_bytes=50))
-    assert read(EXAMPLES[framing], Limits(packet_bytes=len(EXAMPLES[framing])))[0].framing == framing
+def test_a_packet_longer_than_the_limit_is_refused(framing: str) -> None:
+    packet = EXAMPLES[framing]
+    assert len(read(packet, Limits(packet_bytes=len(packet)))[1]) == 1
+    for bound in (1, 5, len(packet) - 1):
+        with pytest.raises(LimitError, match=rf"bytes: expected at most {bound}, .*Limits\(packet_bytes="):
+            read(packet, Limits(packet_bytes=bound))
 
 
 def test_a_chunk_longer_than_the_limit_is_refused() -> None:
@@ -837,7 +841,7 @@ def decodes_or_refuses(decoder: Decoder, packet: bytes) -> None:
     assert len(decoder.symbols(packet)) == len(images)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(start=st.sampled_from([b"", b"\xc3\x7a", b"\xc3\x7a\x10\0", b"\xa0", b"\xa2"]), rest=st.binary())
 def test_arbitrary_bytes_are_refused_by_the_librarys_own_errors(
     small_bundles: tuple[Bundle, Bundle], start: bytes, rest: bytes
@@ -872,7 +876,7 @@ def packets_with_good_checks(draw: st.DrawFn, pair: bytes) -> bytes:
     return sealed(header + varint(count) * (framing == "batch") + body(count))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(data=st.data())
 def test_any_payload_under_good_checks_gives_images_or_the_librarys_own_errors(
     small_bundles: tuple[Bundle, Bundle], data: st.DataObject
@@ -891,7 +895,7 @@ def mutations(draw: st.DrawFn, content: bytes) -> bytes:
     return bytes(mutated)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(data=st.data())
 def test_mutated_packets_with_repaired_checks_give_images_or_the_librarys_own_errors(
     small_bundles: tuple[Bundle, Bundle], small_pair: Pair, data: st.DataObject

@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 import codec
 from codec.architecture import Architecture
+from codec.bundle import Bundle, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
-from codec.errors import ImageError, LimitError, OptionError, WrongPairError
+from codec.errors import BundleError, ImageError, LimitError, OptionError, WrongPairError
 from codec.limits import Limits
 from tests.conftest import random_pair
 
@@ -220,6 +222,14 @@ def test_codes_that_are_not_codes_are_refused(pair: Pair) -> None:
     for call in bad:
         with pytest.raises(ImageError, match="codes: expected finite floats"):
             call()
+
+
+def test_weights_that_make_codes_overflow_are_told(small_bundles: tuple[Bundle, Bundle]) -> None:
+    weights = {name: np.full_like(values, 3e38) for name, values in small_bundles[0].weights.items()}
+    pair = replace(small_bundles[0].pair, analysis_sha256=weights_digest(weights))
+    encoder = Encoder(read_bundle(write_bundle(Bundle("encoder", pair, weights))))
+    with pytest.raises(BundleError, match="codes are not finite"):
+        encoder.encode(noise(1, (8, 8, 1)))
 
 
 def test_threads_that_share_a_pair_get_what_one_gets(pair: Pair) -> None:

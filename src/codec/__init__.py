@@ -5,7 +5,6 @@ receiver never loads the sender's half, nor the reverse.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version  # slower to import than the rest of the package's start
+
         return version("split-codec")
     if name not in __all__:
         raise AttributeError(f"module 'codec' has no attribute {name!r}")

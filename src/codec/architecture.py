@@ -45,7 +45,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise OptionError(f"architecture: expected one of {', '.join(KINDS)}, found {self.kind!r}")
+            raise OptionError(f"architecture, kind: expected one of {', '.join(KINDS)}, found {self.kind!r}")
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:

@@ -43,7 +43,7 @@ DTYPES = {"float32": "<f4", "int32": "<i4", "uint16": "<u2"}
 CONTEXT = "channel"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """All that both sides share; its digest is the pair's name on the wire.
 
@@ -95,7 +95,7 @@ class Pair:
         return hashlib.sha256(self.packed).digest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """One side's file: the shared part, that side's weights, and where they came from."""
 

@@ -26,7 +26,7 @@ from codec.synthesis import Synthesis
 __all__ = ["Decoded", "Decoder", "decode", "load_decoder"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decoded:
     """One chunk's images.
 
@@ -111,19 +111,10 @@ class Decoder:
             WrongPairError: made by another pair.
             LimitError: over the limits.
         """
-        parts: list[NDArray[np.uint8]] = []
-        images = pixels = 0
-        header, chunks = read_packet(packet, self.limits)
-        size = self._image_size(header)
-        for chunk in chunks:
-            images += chunk.count
-            pixels += chunk.count * size[0] * size[1] * self.bundle.pair.architecture.image_channels
-            self.limits.check("packet_images", images, "packet: images decoded at once")
-            self.limits.check("packet_pixels", pixels, "packet: pixels decoded at once")
-            parts.append(self._decode_chunk(header, chunk).images)
-        if not parts:
-            return np.empty((0, *size, self.bundle.pair.architecture.image_channels), np.uint8)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        header, size, chunks = self._open(packet)
+        parts = [self._decode_chunk(header, chunk).images for chunk in self._all_at_once(size, chunks)]
+        channels = self.bundle.pair.architecture.image_channels
+        return np.concatenate([np.empty((0, *size, channels), np.uint8), *parts])
 
     def decode_stream(self, packet: bytes | BinaryIO) -> Iterator[Decoded]:
         """The images of a packet chunk by chunk, in memory that does not grow with their number.
@@ -131,13 +122,34 @@ class Decoder:
         Raises:
             As ``decode``; a chunk that was yielded is whole and checked, whatever comes behind it.
         """
-        header, chunks = read_packet(packet, self.limits)
+        header, _, chunks = self._open(packet)
         return (self._decode_chunk(header, chunk) for chunk in chunks)
 
     def symbols(self, packet: bytes | BinaryIO) -> NDArray[np.int32]:
-        """The integers in a packet, before any floating point: int32 [N, h, w, code channels]."""
+        """The integers in a packet, before any floating point: int32 [N, h, w, code channels].
+
+        Raises:
+            As ``decode``.
+        """
+        header, size, chunks = self._open(packet)
+        parts = [self._symbols(header, chunk) for chunk in self._all_at_once(size, chunks)]
+        cells = self.bundle.pair.architecture.code_shape(*size)
+        return np.concatenate([np.empty((0, *cells), np.int32), *parts])
+
+    def _open(self, packet: bytes | BinaryIO) -> tuple[Header, tuple[int, int], Iterator[Chunk]]:
+        """Header, image height and width, and chunks of a packet that is this pair's."""
         header, chunks = read_packet(packet, self.limits)
-        return np.concatenate([self._symbols(header, chunk) for chunk in chunks])
+        return header, self._image_size(header), chunks
+
+    def _all_at_once(self, size: tuple[int, int], chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """The chunks, as long as their images together are within what may be decoded at once."""
+        images = 0
+        for chunk in chunks:
+            images += chunk.count
+            pixels = images * size[0] * size[1] * self.bundle.pair.architecture.image_channels
+            self.limits.check("packet_images", images, "packet: images decoded at once")
+            self.limits.check("packet_pixels", pixels, "packet: pixels decoded at once")
+            yield chunk
 
     def _image_size(self, header: Header) -> tuple[int, int]:
         """Height and width of the packet's images, once the packet is known to be this pair's."""

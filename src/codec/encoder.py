@@ -13,7 +13,7 @@ from codec.analysis import Analysis
 from codec.architecture import Architecture
 from codec.batching import apply_in_batches
 from codec.bundle import Bundle
-from codec.errors import ImageError, OptionError
+from codec.errors import BundleError, ImageError, OptionError
 from codec.images import as_batch, pad, to_float
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
@@ -30,7 +30,7 @@ _CHUNK_PIXELS = 1 << 20
 
 @partial(jax.jit, static_argnums=0)
 def _analyse(architecture: Architecture, parameters: Any, images: jax.Array) -> jax.Array:
-    codes = Analysis(architecture).apply({"params": parameters}, to_float(images))
+    codes = Analysis(architecture).apply({"params": parameters}, images)
     assert isinstance(codes, jax.Array)
     return codes
 
@@ -66,14 +66,20 @@ class Encoder:
 
         Raises:
             ImageError: images that the pair cannot take.
+            BundleError: weights that make codes overflow.
         """
         architecture = self.bundle.pair.architecture
         return self._codes(as_batch(images, architecture.image_channels))
 
     def _codes(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         architecture = self.bundle.pair.architecture
-        padded = pad(batch, architecture.stride)
-        return apply_in_batches(partial(_analyse, architecture), self._parameters, padded)
+        # To floats here and not in the compiled function, whose division differs in the last bit: an image
+        # given as bytes and as floats must make the same packet.
+        pixels = to_float(pad(batch, architecture.stride))
+        codes = apply_in_batches(partial(_analyse, architecture), self._parameters, pixels)
+        if not np.isfinite(codes).all():
+            raise BundleError(f"encoder {self.bundle.name!r}: its codes are not finite; retrain the pair")
+        return codes
 
     def encode(
         self,

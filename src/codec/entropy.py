@@ -4,8 +4,8 @@ Runs of symbols go in with the table of each, a byte string comes out, cut to th
 the same runs in the same order. Every exception of constriction is translated here.
 """
 
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import constriction
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from codec.errors import DamagedPacketError
 from codec.quantise import SYMBOL_MIN
-from codec.tables import TOTAL, Table
+from codec.tables import PRECISION, TOTAL, Table
 
 __all__ = ["RunDecoder", "RunEncoder"]
 
@@ -24,24 +24,23 @@ _STATE = 8
 _BYTE_TABLE = Table(0, np.full(256, TOTAL // 256, np.int64))
 
 
-@lru_cache(maxsize=4096)
-def _cached_model(frequencies: bytes) -> Any:
-    return _build_model(np.frombuffer(frequencies, np.int64))
+_models: WeakKeyDictionary[Table, Any] = WeakKeyDictionary()
+"""constriction's model of each table in use; a table that is dropped takes its model with it."""
 
 
-def _build_model(frequencies: NDArray[np.int64]) -> Any:
-    """constriction's model with exactly these probabilities.
+def _model(table: Table) -> Any:
+    """constriction's model with exactly the probabilities of ``table``.
 
     With ``perfect=False`` constriction gives entry i the interval from floor(s C_i) + i, where C_i sums the
     weights before it and s = (2^24 - E) / sum of the weights. Weights of (24-bit frequency - 1) make s
     exactly 1, and the intervals our integers: no float decides anything.
     """
-    weights = (frequencies << (_PRECISION - 16)) - 1
-    return constriction.stream.model.Categorical(weights.astype(np.float64), perfect=False)
-
-
-def _model(table: Table) -> Any:
-    return _cached_model(np.ascontiguousarray(table.frequencies, np.int64).tobytes())
+    model = _models.get(table)
+    if model is None:
+        weights = (table.frequencies << (_PRECISION - PRECISION)) - 1
+        model = constriction.stream.model.Categorical(weights.astype(np.float64), perfect=False)
+        _models[table] = model
+    return model
 
 
 class RunEncoder:
@@ -104,9 +103,8 @@ class RunDecoder:
     def __init__(self, payload: bytes) -> None:
         if payload.endswith(b"\0"):
             raise DamagedPacketError("payload: expected no zero byte at its end, found one")
-        self._length = len(payload)
-        padded = payload + bytes(-len(payload) % _WORD + _STATE)
-        words = np.frombuffer(padded, ">u4").astype(np.uint32)
+        # constriction reads zeros behind the last word.
+        words = np.frombuffer(payload + bytes(-len(payload) % _WORD), ">u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
     def decode(self, table: Table, count: int) -> NDArray[np.int32]:

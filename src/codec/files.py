@@ -1,15 +1,28 @@
 """Files in and out: bounded reads, and writes that leave the old file or the new one, never half."""
 
 import os
+import secrets
+import stat
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from codec.errors import FileError, LimitError
 
-__all__ = ["read_bytes", "write_bytes", "write_pieces"]
+__all__ = ["read_bytes", "read_up_to", "write_bytes", "write_pieces"]
+
+_READ_BYTES = 1 << 20
+"""Most bytes asked of a file at once: a false length must not make anyone set aside what is not there."""
+
+
+def read_up_to(file: BinaryIO, count: int) -> bytes:
+    """The next ``count`` bytes, fewer only at the end: pipes and sockets may return less than asked for."""
+    pieces = []
+    while count and (piece := file.read(min(count, _READ_BYTES))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int, what: str) -> bytes:
@@ -21,12 +34,12 @@ def read_bytes(path: str | os.PathLike[str], limit: int, what: str) -> bytes:
     """
     try:
         if os.fspath(path) == "-":
-            data = sys.stdin.buffer.read(limit + 1)
+            data = read_up_to(sys.stdin.buffer, limit + 1)
         else:
             with open(path, "rb") as file:
-                data = file.read(limit + 1)
-    except OSError as error:
-        raise FileError(f"{what} {os.fspath(path)}: cannot be read: {error.strerror}") from None
+                data = read_up_to(file, limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise FileError(f"{what} {os.fspath(path)}: cannot be read: {_reason(error)}") from None
     if len(data) > limit:
         raise LimitError(f"{what} {os.fspath(path)}: expected at most {limit:,} bytes, found more")
     return data
@@ -41,39 +54,70 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
     """Replace the file at ``path`` by the joined ``pieces`` in one step and return its length in bytes.
 
     The pieces are written to a temporary file beside it, flushed to disk and renamed. When a piece cannot
-    be made or written, the temporary file is removed and an older file of that name stays as it was.
+    be made or written, the temporary file is removed and an older file of that name stays as it was. A file
+    that is replaced keeps its mode, and a link its target. What is no regular file, such as a pipe or
+    /dev/null, is written to directly.
+
+    Raises:
+        FileError: the file cannot be written. What the making of a piece raises passes as it is.
     """
     if os.fspath(path) == "-":
-        return _write_to(sys.stdout.buffer, pieces)
-    target = Path(path)
+        return _write_to(sys.stdout.buffer, pieces, "standard output")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise FileError(f"{target}: cannot be written: {error.strerror}") from None
+        target = Path(os.path.realpath(path))
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):
+            with target.open("wb") as special:
+                return _write_to(special, pieces, path)
+        temporary = target.parent / f".codec-{secrets.token_hex(8)}"
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise _unwritable(path, error) from None
     try:
         with os.fdopen(handle, "wb") as file:
-            length = _write_to(file, pieces)
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise FileError(f"{target}: cannot be written: {error.strerror}") from None
+            length = _write_to(file, pieces, path)
+            _finish(handle, mode, path)
+        _rename(temporary, target)
+    except BaseException:
+        temporary.unlink()
         raise
     return length
 
 
-def _write_to(file: BinaryIO, pieces: Iterable[bytes]) -> int:
+def _write_to(file: BinaryIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:
     length = 0
     for piece in pieces:
-        length += file.write(piece)
-    file.flush()
+        try:
+            file.write(piece)
+            file.flush()  # so that a full disk is noticed here, not when the file is closed
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _unwritable(name, error) from None
+        length += len(piece)
     return length
 
 
-def _umask() -> int:
-    """The process's file mode mask; the system only tells it by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _finish(handle: int, mode: int | None, name: str | os.PathLike[str]) -> None:
+    """Bring the file to disk, with the mode of the one that it replaces."""
+    try:
+        os.fsync(handle)
+        if mode is not None:
+            os.fchmod(handle, stat.S_IMODE(mode))
+    except OSError as error:
+        raise _unwritable(name, error) from None
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        raise _unwritable(target, error) from None
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError | ValueError) -> FileError:
+    return FileError(f"{os.fspath(path)}: cannot be written: {_reason(error)}")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from codec.errors import FileError, ImageError
+from codec.errors import CodecError, FileError, ImageError, LimitError
 from codec.files import read_bytes
 from codec.limits import DEFAULT_LIMITS, Limits
 
@@ -35,6 +35,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Endings that mark a file in a folder as an image, lower case."""
 
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""The only decoders of Pillow's that bytes may reach."""
+
 _GREY = ("1", "L")
 _COLOUR = ("RGB",)
 
@@ -47,18 +50,21 @@ def image_paths(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """
     paths: list[Path] = []
     for source in map(Path, sources):
-        if source.is_dir():
-            found = sorted(p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise FileError(
-                    f"{source}: expected a folder of image files, found none; "
-                    f"files that end in {', '.join(sorted(IMAGE_SUFFIXES))} count"
-                )
-            paths += found
-        elif source.exists():
-            paths.append(source)
-        else:
-            raise FileError(f"{source}: no such file or folder")
+        try:
+            if source.is_dir():
+                found = sorted(p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+                if not found:
+                    raise FileError(
+                        f"{source}: expected a folder of image files, found none; "
+                        f"files that end in {', '.join(sorted(IMAGE_SUFFIXES))} count"
+                    )
+                paths += found
+            elif source.exists():
+                paths.append(source)
+            else:
+                raise FileError(f"{source}: no such file or folder")
+        except OSError as error:
+            raise FileError(f"{source}: cannot be read: {error.strerror}") from None
     return paths
 
 
@@ -71,24 +77,48 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]
             that would lose something without a word.
     """
     data = read_bytes(path, limits.image_file_bytes, "image")
-    try:
-        # Pillow warns of large pictures and of odd metadata; the limits and the checks below decide here.
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
-            warnings.simplefilter("ignore")
-            limits.check("image_file_pixels", image.width * image.height, f"{path}: pixels")
-            if getattr(image, "n_frames", 1) > 1:
-                raise ImageError(f"{path}: expected one picture, found an animation; save one frame of it")
-            if image.mode not in _GREY + _COLOUR:
-                raise ImageError(
-                    f"{path}: expected an 8-bit grey or RGB image, found mode {image.mode!r}; "
-                    f"convert it first, for example with Pillow's image.convert('RGB')"
-                )
-            pixels: NDArray[Any] = np.asarray(image.convert("L") if image.mode in _GREY else image)
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: not an image file that Pillow can read") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: damaged or unsupported image file: {error}") from None
+    # Pillow warns of large pictures and of odd metadata; the limits and the checks here decide instead.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                _check(image, path, limits)
+                pixels: NDArray[Any] = np.asarray(image.convert("L") if image.mode in _GREY else image)
+        except CodecError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError(f"{path}: not an image file of the kinds {', '.join(_FORMATS)}") from None
+        except Image.DecompressionBombError:
+            raise LimitError(
+                f"{path}: pixels: expected at most {limits.image_file_pixels:,}, found far more"
+            ) from None
+        except Exception as error:  # damaged files make Pillow raise nearly anything
+            raise ImageError(f"{path}: damaged or unsupported image file: {error}") from None
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _check(image: Image.Image, path: Path, limits: Limits) -> None:
+    """Refuse what would be too large, or lose something on the way to 8-bit grey or RGB."""
+    limits.check("image_file_pixels", image.width * image.height, f"{path}: pixels")
+    if getattr(image, "n_frames", 1) > 1:
+        raise ImageError(f"{path}: expected one picture, found an animation; save one frame of it")
+    if image.mode not in _GREY + _COLOUR:
+        raise ImageError(
+            f"{path}: expected an 8-bit grey or RGB image, found mode {image.mode!r}; "
+            f"convert it first, for example with Pillow's image.convert('RGB')"
+        )
+    if "transparency" in image.info:
+        raise ImageError(f"{path}: expected an image without transparency; flatten it first")
+    if any(_is_deep(tile) for tile in getattr(image, "tile", [])):
+        raise ImageError(f"{path}: expected an 8-bit grey or RGB image, found 16 bits; convert it first")
+
+
+def _is_deep(tile: Any) -> bool:
+    """Whether a tile holds more than 8 bits a channel, which Pillow would cut down without a word."""
+    arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+    if tile[0] == "ppm":
+        return any(isinstance(value, int) and value > 255 for value in arguments)
+    return ";16" in str(arguments[0])
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:

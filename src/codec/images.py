@@ -17,8 +17,8 @@ def as_batch(images: Any, channels: int) -> NDArray[Any]:
     """Images as uint8 or float32 [N, H, W, C] with N, H and W at least 1.
 
     A missing batch axis is added, and for grey pairs a missing channel axis. An array of three axes is
-    read as [H, W, C] if its last axis has the pair's channels, and as [N, H, W] otherwise; for a grey pair one
-    whose last axis has length 3 or 4 is refused, because it is a colour image far more often than a batch.
+    read as [H, W, C] if its last axis has the pair's channels, and as [N, H, W] otherwise; for a grey pair
+    one whose last axis is 3 or 4 long is refused: it is a colour image far more often than a batch.
 
     Args:
         images: anything ``numpy.asarray`` takes: uint8, or floating point in 0..1.
@@ -39,12 +39,12 @@ def as_batch(images: Any, channels: int) -> NDArray[Any]:
     if 0 in array.shape:
         raise ImageError(f"images: expected at least one image of one pixel, found shape {array.shape}")
     if array.dtype != np.uint8:
-        array = array.astype(np.float32)
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):  # also true for NaN
             raise ImageError(
                 f"images: expected floats in 0..1, found {low:g} to {high:g}; divide by the largest value"
             )
+        array = array.astype(np.float32)
     return np.ascontiguousarray(array)
 
 

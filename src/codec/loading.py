@@ -19,7 +19,7 @@ _SUFFIX = ".msgpack"
 def pretrained() -> tuple[str, ...]:
     """Names of the pairs that ship with the package."""
     suffix = f".{get_args(Side)[0]}{_SUFFIX}"
-    shipped = (file.name for file in files("codec.pretrained").iterdir())
+    shipped = (file.name for file in files("codec.shipped").iterdir())
     return tuple(sorted(name.removesuffix(suffix) for name in shipped if name.endswith(suffix)))
 
 
@@ -34,7 +34,7 @@ def load_bundle(name_or_path: str | os.PathLike[str], side: Side, limits: Limits
     """
     text = os.fspath(name_or_path)
     if text in pretrained():
-        data = files("codec.pretrained").joinpath(f"{text}.{side}{_SUFFIX}").read_bytes()
+        data = files("codec.shipped").joinpath(f"{text}.{side}{_SUFFIX}").read_bytes()
         return read_bundle(data, side, limits)
     if not os.path.exists(text):
         raise FileError(

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from codec import packet as fmt
 from codec.errors import DamagedPacketError, ImageError, PacketError
+from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Flag, Header, check_name
 
@@ -32,7 +33,7 @@ def read_packet(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tu
         LimitError: over ``limits``.
     """
     file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
-    start = file.read(len(fmt.MAGIC))
+    start = read_up_to(file, len(fmt.MAGIC))
     if start[:1] and start[0] & 0xF0 == fmt.COMPACT:
         return _read_compact(start + _read_rest(file, limits))
     if start != fmt.MAGIC:
@@ -67,20 +68,17 @@ def read_packet(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tu
 
 
 def _read_rest(file: BinaryIO, limits: Limits) -> bytes:
-    rest = file.read(limits.packet_bytes + 1)
+    rest = read_up_to(file, limits.packet_bytes + 1)
     limits.check("packet_bytes", len(rest), "packet: bytes")
     return rest
 
 
 def _exactly(file: BinaryIO, count: int, what: str) -> bytes:
-    data = b""
-    while len(data) < count:  # pipes and sockets may return less than asked for
-        piece = file.read(count - len(data))
-        if not piece:
-            raise DamagedPacketError(
-                f"packet, {what}: expected {count} bytes, found {len(data)}; the packet is truncated"
-            )
-        data += piece
+    data = read_up_to(file, count)
+    if len(data) < count:
+        raise DamagedPacketError(
+            f"packet, {what}: expected {count} bytes, found {len(data)}; the packet is truncated"
+        )
     return data
 
 

@@ -13,8 +13,9 @@ SYMBOL_MIN, SYMBOL_MAX = -(1 << 15), (1 << 15) - 1
 
 
 def quantise(codes: NDArray[np.float32], steps: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Symbols of float32 ``codes`` [..., C] under positive float32 ``steps`` [C]."""
-    scaled = np.rint(codes / steps)
+    """Symbols of finite float32 ``codes`` [..., C] under positive float32 ``steps`` [C]."""
+    with np.errstate(over="ignore"):
+        scaled = np.rint(codes / steps)
     symbols: NDArray[np.int32] = np.clip(scaled, SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
     return symbols
 

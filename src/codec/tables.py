@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from codec.errors import BundleError
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
 
-__all__ = ["TOTAL", "Table", "TableArrays", "pack_tables", "unpack_tables"]
+__all__ = ["PRECISION", "TOTAL", "Table", "TableArrays", "pack_tables", "unpack_tables"]
 
 PRECISION = 16
 TOTAL = 1 << PRECISION
 """What a table's frequencies sum to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """One context's frequencies.
 
