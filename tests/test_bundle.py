@@ -258,7 +258,7 @@ def test_neither_file_holds_a_weight_of_the_other_side(small_bundles: Bundles) -
 
 
 def shipped(name: str, side: Side) -> bytes:
-    return files("codec.pretrained").joinpath(f"{name}.{side}.msgpack").read_bytes()
+    return files("codec.shipped").joinpath(f"{name}.{side}.msgpack").read_bytes()
 
 
 @pytest.mark.parametrize("name", pretrained())
@@ -394,7 +394,7 @@ def test_another_side_is_refused(small_bundles: Bundles, value: Any) -> None:
 @pytest.mark.parametrize("kind", ["transformer", "Convolutional", "", b"convolutional", None, 1, [], {}])
 def test_an_unknown_kind_is_refused(small_bundles: Bundles, kind: Any) -> None:
     data = edited(small_bundles[0], lambda f: f["body"]["shared"]["architecture"].update(kind=kind))
-    refused(data, "architecture: expected one of convolutional, found")
+    refused(data, "architecture, kind: expected one of convolutional, found")
 
 
 @pytest.mark.parametrize("context", ["position", "", b"channel", None, 1, ["channel"]])

@@ -6,6 +6,7 @@ names one of ``KINDS``; it never names code.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from reprlib import repr as short
 from typing import Any, Literal
 
 from codec.errors import BundleError, OptionError
@@ -45,12 +46,15 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise OptionError(f"architecture, kind: expected one of {', '.join(KINDS)}, found {self.kind!r}")
+            raise OptionError(
+                f"architecture, kind: expected one of {', '.join(KINDS)}, found {short(self.kind)}"
+            )
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 raise OptionError(
-                    f"architecture, {name}: expected a whole number from {low} to {high}, found {value!r}"
+                    f"architecture, {name}: expected a whole number from {low} to {high}, "
+                    f"found {short(value)}"
                 )
 
     @property

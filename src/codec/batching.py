@@ -1,5 +1,6 @@
 """Compiled functions over any number of images: a few fixed batch sizes, so that little is ever compiled."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 __all__ = ["apply_in_batches"]
 
 _BATCH_SIZES = (1, 16, 256)
-"""256 images' activations stay in a core's cache; the small sizes are for single images and short tails."""
+"""256 small images' activations stay in a core's cache; the others are for single images and short tails."""
+_BATCH_VALUES = 1 << 19
+"""Large images go in smaller batches: filling one up must not cost many times the images themselves."""
 
 
 def apply_in_batches(
@@ -20,11 +23,12 @@ def apply_in_batches(
 
     The last part is filled up with copies of its last row to the next fixed size, and cut off again.
     """
+    sizes = [s for s in _BATCH_SIZES if s == 1 or s * math.prod(array.shape[1:]) <= _BATCH_VALUES]
     parts: list[NDArray[Any]] = []
     start = 0
     while start < len(array):
         left = len(array) - start
-        size = next((s for s in _BATCH_SIZES if s >= left), _BATCH_SIZES[-1])
+        size = next((s for s in sizes if s >= left), sizes[-1])
         part = array[start : start + size]
         if len(part) < size:
             part = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])

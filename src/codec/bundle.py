@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Side
+from codec.errors import BundleError
 from codec.tables import Table, pack_tables
 
 __all__ = ["Bundle", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_digest"]
@@ -38,6 +39,7 @@ SHARED_KEYS = (
     "analysis_sha256",
     "synthesis_sha256",
 )
+ARCHITECTURE_KEYS = ("kind", "image_channels", "code_channels", "layers", "filters")
 TENSOR_KEYS = ("name", "dtype", "shape", "data")
 DTYPES = {"float32": "<f4", "int32": "<i4", "uint16": "<u2"}
 CONTEXT = "channel"
@@ -125,6 +127,8 @@ def is_bundle(data: bytes) -> bool:
 
 def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:
     dtype = values.dtype.name
+    if dtype not in DTYPES:
+        raise BundleError(f"bundle, tensor {name}: expected dtype {', '.join(DTYPES)}, found {dtype}")
     data = np.ascontiguousarray(values, DTYPES[dtype]).tobytes()
     return dict(zip(TENSOR_KEYS, (name, dtype, list(values.shape), data), strict=True))
 

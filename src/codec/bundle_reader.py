@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from reprlib import repr as short
 from typing import Any
 
 import msgpack
@@ -43,11 +44,12 @@ def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_
         )
     outer = _unpack(data, "bundle", limits)
     if outer["format"] != fmt.FORMAT:
-        raise BundleError(f"bundle, format: expected {fmt.FORMAT!r}, found {outer['format']!r}")
+        raise BundleError(f"bundle, format: expected {fmt.FORMAT!r}, found {short(outer['format'])}")
     version = outer.get("version")
     if type(version) is not int or version != fmt.VERSION:
         raise BundleError(
-            f"bundle: expected format version {fmt.VERSION}, found {version!r}; update split-codec to read it"
+            f"bundle: expected format version {fmt.VERSION}, found {short(version)}; "
+            "update split-codec to read it"
         )
     file = _fields(outer, fmt.FILE_KEYS, "bundle")
     body_bytes = _bytes(file["body"], "bundle, body")
@@ -56,7 +58,7 @@ def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_
     body = _fields(_unpack(body_bytes, "bundle, body", limits), fmt.BODY_KEYS, "bundle, body")
     found: Side = body["side"]
     if found not in ("encoder", "decoder"):
-        raise BundleError(f"bundle, side: expected encoder or decoder, found {found!r}")
+        raise BundleError(f"bundle, side: expected encoder or decoder, found {short(found)}")
     if side is not None and found != side:
         raise WrongSideError(f"bundle: expected the {side}'s, found the {found}'s; a pair has one file each")
     pair = _read_pair(_bytes(body["shared"], "bundle, shared"), limits)
@@ -71,18 +73,20 @@ def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_
 def _read_pair(packed: bytes, limits: Limits) -> Pair:
     where = "bundle, shared"
     shared = _fields(_unpack(packed, where, limits), fmt.SHARED_KEYS, where)
-    if not isinstance(shared["architecture"], dict):
-        raise BundleError(f"{where}, architecture: expected a map")
-    architecture = Architecture.from_dict(shared["architecture"])
+    architecture = Architecture.from_dict(
+        _fields(shared["architecture"], fmt.ARCHITECTURE_KEYS, f"{where}, architecture")
+    )
     size = shared["image"]
     if (
         not isinstance(size, list)
         or len(size) != 2
         or any(type(side) is not int or not 1 <= side <= _MOST_SIDE for side in size)
     ):
-        raise BundleError(f"{where}, image: expected [height, width] of 1 to {_MOST_SIDE}, found {size!r}")
+        raise BundleError(
+            f"{where}, image: expected [height, width] of 1 to {_MOST_SIDE}, found {short(size)}"
+        )
     if shared["context"] != fmt.CONTEXT:
-        raise BundleError(f"{where}, context: expected {fmt.CONTEXT!r}, found {shared['context']!r}")
+        raise BundleError(f"{where}, context: expected {fmt.CONTEXT!r}, found {short(shared['context'])}")
     arrays = {
         name: _read_tensor(shared[name], name, dtype)
         for name, dtype in (
@@ -140,20 +144,23 @@ def _read_tensor(value: Any, name: str, dtype: str) -> NDArray[Any]:
     where = f"bundle, tensor {name}"
     tensor = _fields(value, fmt.TENSOR_KEYS, where)
     if tensor["name"] != name:
-        raise BundleError(f"{where}: expected this name, found {tensor['name']!r}")
+        raise BundleError(f"{where}: expected this name, found {short(tensor['name'])}")
     if tensor["dtype"] != dtype:
-        raise BundleError(f"{where}: expected dtype {dtype}, found {tensor['dtype']!r}")
+        raise BundleError(f"{where}: expected dtype {dtype}, found {short(tensor['dtype'])}")
     shape, data = tensor["shape"], _bytes(tensor["data"], where)
     if (
         not isinstance(shape, list)
         or len(shape) > _MOST_AXES
         or any(type(n) is not int or n < 0 for n in shape)
     ):
-        raise BundleError(f"{where}: expected a shape of at most {_MOST_AXES} axes, found {shape!r}")
+        raise BundleError(f"{where}: expected a shape of at most {_MOST_AXES} axes, found {short(shape)}")
     expected = math.prod(shape) * np.dtype(fmt.DTYPES[dtype]).itemsize
     if len(data) != expected:
         raise BundleError(f"{where}: expected {expected} bytes for shape {shape}, found {len(data)}")
-    return np.frombuffer(data, fmt.DTYPES[dtype]).reshape(shape)
+    try:
+        return np.frombuffer(data, fmt.DTYPES[dtype]).reshape(shape)
+    except ValueError:  # no data, but other axes that no array can have
+        raise BundleError(f"{where}: expected a shape that an array can have, found {shape}") from None
 
 
 def _unpack(data: bytes, where: str, limits: Limits) -> Any:
@@ -165,7 +172,7 @@ def _unpack(data: bytes, where: str, limits: Limits) -> Any:
             strict_map_key=True,
             object_pairs_hook=_unique,
             ext_hook=_refuse_extension,
-            max_map_len=limits.bundle_tensors,
+            max_map_len=max(limits.bundle_tensors, _MOST_QUALITIES),
             max_array_len=max(limits.bundle_tensors, _MOST_QUALITIES),
             max_ext_len=0,
         )
@@ -192,7 +199,7 @@ def _refuse_extension(code: int, data: bytes) -> Any:
 def _fields(value: Any, keys: tuple[str, ...], where: str) -> dict[str, Any]:
     """``value`` as a map of exactly these keys in this order."""
     if not isinstance(value, dict) or tuple(value) != keys:
-        found = list(value) if isinstance(value, dict) else type(value).__name__
+        found = ", ".join(map(short, value)) if isinstance(value, dict) else type(value).__name__
         raise BundleError(f"{where}: expected a map of {', '.join(keys)}, found {found}")
     return value
 

@@ -8,6 +8,7 @@ import msgpack
 from codec import bundle as fmt
 from codec.bundle import Bundle, pack_tensors
 from codec.bundle_reader import read_bundle
+from codec.errors import BundleError
 
 __all__ = ["write_bundle"]
 
@@ -19,7 +20,10 @@ def write_bundle(bundle: Bundle) -> bytes:
         BundleError, LimitError: a part that no reader would take, told as the reader tells it.
     """
     values = (bundle.side, bundle.pair.packed, pack_tensors(bundle.weights), dict(bundle.provenance))
-    body = msgpack.packb(dict(zip(fmt.BODY_KEYS, values, strict=True)))
+    try:
+        body = msgpack.packb(dict(zip(fmt.BODY_KEYS, values, strict=True)))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BundleError(f"bundle, provenance: not writable as MessagePack: {error}") from None
     digest = hashlib.sha256(body).digest()
     data = cast(
         bytes,

@@ -164,6 +164,10 @@ class Decoder:
             raise PacketError(
                 f"packet: expected a quality from 0 to {pair.qualities - 1}, found {header.quality}"
             )
+        if header.shape == (pair.height, pair.width):
+            raise PacketError(
+                f"packet: expected no image size where it is the pair's own, found {pair.height}x{pair.width}"
+            )
         return header.shape or (pair.height, pair.width)
 
     def _symbols(self, header: Header, chunk: Chunk) -> NDArray[np.int32]:

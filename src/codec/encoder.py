@@ -106,11 +106,14 @@ class Encoder:
         pair = self.bundle.pair
         batch = as_batch(images, pair.architecture.image_channels)
         listed = None if names is None else tuple(names)
+        self.limits.check("packet_images", len(batch), "images encoded at once")
+        self.limits.check("packet_pixels", batch.size, "pixels encoded at once")
         header = self._header(batch, quality, listed is not None)
         if compact:
             self._check_compact(batch, header)
-            return write_compact(header, self._payload(batch, header.quality))
-        if len(batch) > self._chunk_images(batch):
+            self._check_chunk(batch)
+            packet = write_compact(header, self._payload(batch, header.quality))
+        elif len(batch) > self._chunk_images(batch):
             pieces = self._stream(header, _split(batch, self._chunk_images(batch)), listed)
             packet = b"".join(pieces)
         else:
@@ -193,10 +196,12 @@ class Encoder:
 
     def _check_chunk(self, batch: NDArray[Any]) -> None:
         count, height, width, channels = batch.shape
-        symbols = self.bundle.pair.architecture.code_shape(height, width)
+        architecture = self.bundle.pair.architecture
+        cells = architecture.code_shape(height, width)
+        padded = cells[0] * cells[1] * architecture.stride**2 * channels
         self.limits.check("chunk_images", count, "images in a chunk")
-        self.limits.check("chunk_pixels", count * height * width * channels, "pixels in a chunk")
-        self.limits.check("chunk_symbols", count * int(np.prod(symbols)), "symbols in a chunk")
+        self.limits.check("chunk_pixels", count * padded, "pixels in a chunk")
+        self.limits.check("chunk_symbols", count * int(np.prod(cells)), "symbols in a chunk")
 
     def _payload(self, batch: NDArray[Any], quality: int) -> bytes:
         pair = self.bundle.pair

@@ -2,12 +2,14 @@
 
 import io
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
 from codec.bundle import is_bundle
 from codec.bundle_reader import read_bundle
 from codec.errors import PacketError
+from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import is_packet
 from codec.packet_reader import read_packet
@@ -17,10 +19,19 @@ __all__ = ["BundleReport", "PacketReport", "inspect"]
 
 class _Report:
     def to_json(self) -> str:
-        """The report as one JSON object on one line."""
-        return json.dumps({"kind": self.kind, **asdict(self)})  # type: ignore[call-overload]
+        """The report as one JSON object on one line; numbers that JSON does not have are null."""
+        values = {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+        return json.dumps(_json_values(values), allow_nan=False)
 
     kind: str
+
+
+def _json_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def inspect(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Packet
     Raises:
         PacketError, BundleError, LimitError: see ``codec.errors``.
     """
-    data = source if isinstance(source, bytes) else source.read(limits.packet_bytes + 1)
+    data = source if isinstance(source, bytes) else read_up_to(source, limits.packet_bytes + 1)
     if is_bundle(data):
         return _bundle(data, limits)
     if is_packet(data):

@@ -32,9 +32,9 @@ class Limits:
     """Pixel values (height x width x channels x images) in one packet that is decoded at once."""
     chunk_images: int = 1 << 16
     """Images in one chunk."""
-    chunk_pixels: int = 1 << 26
+    chunk_pixels: int = 1 << 24
     """Pixel values in one chunk, after padding."""
-    chunk_symbols: int = 1 << 26
+    chunk_symbols: int = 1 << 25
     """Symbols (code height x code width x code channels x images) in one chunk."""
     chunk_bytes: int = 1 << 28
     """Bytes of one chunk's body."""

@@ -24,6 +24,8 @@ COUNT = struct.Struct("<I")
 SHAPE = struct.Struct("<HH")
 CRC = struct.Struct("<I")
 
+NAME_BYTES = 255
+
 COMPACT = 0xA0
 """First byte of a compact packet, with the quality added."""
 COMPACT_QUALITIES = 16
@@ -83,17 +85,14 @@ def is_packet(data: bytes) -> bool:
 
 def check_name(name: str, limits: Limits = DEFAULT_LIMITS) -> None:
     """Raise ``ImageError`` unless ``name`` is a plain file name that a packet may carry."""
+    most = min(limits.name_bytes, NAME_BYTES)
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
         raise ImageError(f"image name {name!r}: expected text that UTF-8 can write") from None
-    if (
-        not 1 <= length <= limits.name_bytes
-        or name in (".", "..")
-        or any(c in "/\\\x7f" or c < " " for c in name)
-    ):
+    if not 1 <= length <= most or name in (".", "..") or any(c in "/\\\x7f" or c < " " for c in name):
         raise ImageError(
-            f"image name {name!r}: expected a plain file name of 1 to {limits.name_bytes} bytes, "
+            f"image name {name!r}: expected a plain file name of 1 to {most} bytes, "
             "without slashes and control characters"
         )
 

@@ -35,7 +35,7 @@ def read_packet(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tu
     file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
     start = read_up_to(file, len(fmt.MAGIC))
     if start[:1] and start[0] & 0xF0 == fmt.COMPACT:
-        return _read_compact(start + _read_rest(file, limits))
+        return _read_compact(_read_rest(start, file, limits))
     if start != fmt.MAGIC:
         raise PacketError(
             f"packet: expected it to begin with {fmt.MAGIC.hex(' ')} (or A0 to AF in the compact framing), "
@@ -60,17 +60,18 @@ def read_packet(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tu
     framing = "stream" if flags & Flag.STREAM else "batch" if flags & Flag.BATCH else "single"
     header = Header(framing, rest[1], rest[2:], shape, bool(flags & Flag.NAMES))
     if framing != "stream":
-        return header, iter([_read_whole(header, head, _read_rest(file, limits), limits)])
+        return header, iter([_read_whole(header, len(head), _read_rest(head, file, limits), limits)])
     check = _exactly(file, fmt.CRC.size, "header")
     if check != fmt.CRC.pack(zlib.crc32(head)):
         raise DamagedPacketError("packet, header: its check does not match; the packet is damaged")
     return header, _read_stream(header, zlib.crc32(head), file, limits)
 
 
-def _read_rest(file: BinaryIO, limits: Limits) -> bytes:
-    rest = read_up_to(file, limits.packet_bytes + 1)
-    limits.check("packet_bytes", len(rest), "packet: bytes")
-    return rest
+def _read_rest(head: bytes, file: BinaryIO, limits: Limits) -> bytes:
+    """``head`` and all that follows it."""
+    packet = head + read_up_to(file, max(0, limits.packet_bytes - len(head) + 1))
+    limits.check("packet_bytes", len(packet), "packet: bytes")
+    return packet
 
 
 def _exactly(file: BinaryIO, count: int, what: str) -> bytes:
@@ -95,14 +96,14 @@ def _read_compact(packet: bytes) -> tuple[Header, Iterator[Chunk]]:
     return header, iter([Chunk(0, 1, content[start:])])
 
 
-def _read_whole(header: Header, head: bytes, rest: bytes, limits: Limits) -> Chunk:
-    """The one chunk of a single or batch packet."""
-    content, check = rest[: -fmt.CRC.size], rest[-fmt.CRC.size :]
-    if len(rest) < fmt.CRC.size or check != fmt.CRC.pack(zlib.crc32(content, zlib.crc32(head))):
+def _read_whole(header: Header, offset: int, packet: bytes, limits: Limits) -> Chunk:
+    """The one chunk of a single or batch packet, whose header ends at ``offset``."""
+    content, check = packet[: -fmt.CRC.size], packet[-fmt.CRC.size :]
+    if len(content) < offset or check != fmt.CRC.pack(zlib.crc32(content)):
         raise DamagedPacketError("packet: its check does not match; it is damaged or truncated")
-    count, offset = 1, 0
+    count = 1
     if header.framing == "batch":
-        count, offset = _read_varint(content, 0, "number of images")
+        count, offset = _read_varint(content, offset, "number of images")
         if count < 2:
             raise PacketError(f"packet: expected a batch of at least 2 images, found {count}")
     return _read_body(header, 0, count, content[offset:], limits)
@@ -110,6 +111,7 @@ def _read_whole(header: Header, head: bytes, rest: bytes, limits: Limits) -> Chu
 
 def _read_body(header: Header, first: int, count: int, body: bytes, limits: Limits) -> Chunk:
     limits.check("chunk_images", count, "packet: images in a chunk")
+    limits.check("chunk_bytes", len(body), "packet: bytes of a chunk")
     if not header.named:
         return Chunk(first, count, body)
     length, start = _read_varint(body, 0, "length of the names")

@@ -39,15 +39,19 @@ def _write_header(header: Header) -> bytes:
 
 
 def _write_body(chunk: Chunk, named: bool, limits: Limits) -> bytes:
-    if not named:
-        return chunk.payload
+    body = _write_names(chunk, limits) + chunk.payload if named else chunk.payload
+    limits.check("chunk_bytes", len(body), "packet: bytes of a chunk")
+    return body
+
+
+def _write_names(chunk: Chunk, limits: Limits) -> bytes:
     names = chunk.names or ()
     if len(names) != chunk.count:
         raise ImageError(f"image names: expected {chunk.count}, found {len(names)}")
     for name in names:
         check_name(name, limits)
     joined = "/".join(names).encode()
-    return _write_varint(len(joined)) + joined + chunk.payload
+    return _write_varint(len(joined)) + joined
 
 
 def write_packet(header: Header, chunk: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:

@@ -1,0 +1,32 @@
+"""Any number of images through functions compiled for a few batch sizes."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from codec.batching import apply_in_batches
+
+
+def calls_for(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes that a function is called with for an array of ``shape``, once its result was checked."""
+    seen: list[tuple[int, ...]] = []
+
+    def triple(factor: int, part: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(part.shape)
+        return factor * part
+
+    array = np.random.default_rng(0).random(shape, np.float32)
+    np.testing.assert_array_equal(apply_in_batches(triple, 3, array), 3 * array)  # type: ignore[arg-type]
+    return seen
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 256, 257, 600])
+def test_small_images_go_in_batches_of_three_sizes(count: int) -> None:
+    calls = calls_for((count, 4, 4, 1))
+    assert {shape[0] for shape in calls} <= {1, 16, 256}
+    assert sum(shape[0] for shape in calls) < count + 256
+
+
+def test_large_images_are_not_filled_up_to_many_times_their_size() -> None:
+    assert calls_for((17, 400, 400, 1)) == [(1, 400, 400, 1)] * 17
+    assert calls_for((3, 100, 100, 3)) == [(16, 100, 100, 3)]
