@@ -1,4 +1,4 @@
-# make demo | test | check | fuzz: each works from a fresh clone with Python 3.11+, pip and make.
+# make demo | test | check: each works from a fresh clone with Python 3.11+, pip and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

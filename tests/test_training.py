@@ -22,7 +22,7 @@ from codec.imagefiles import read_image
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
 from codec.training.export import table_from_counts
-from codec.training.loop import InterruptedRunError, State, Watcher, Weights, train
+from codec.training.loop import EpochMetrics, InterruptedRunError, State, Watcher, Weights, train
 from codec.training.losses import LOSSES
 from codec.training.run import run
 from codec.training.settings import Settings
@@ -92,6 +92,34 @@ def test_ctrl_c_in_mid_epoch_leaves_a_checkpoint_that_goes_on_exactly(
         trained(SETTINGS, data, tmp_path, watcher=PressesCtrlC())
     assert signal.getsignal(signal.SIGINT) is before
     assert same(uninterrupted, trained(SETTINGS, data, tmp_path, resume=True))
+
+
+class Losses(Watcher):
+    """Keeps each epoch's losses; sends SIGINT in step ``stop``."""
+
+    def __init__(self, stop: int = 0) -> None:
+        self.stop = stop
+        self.lines: list[EpochMetrics] = []
+
+    def on_step(self, batch: int, state: State, images_per_s: float) -> None:
+        if int(state.step) == self.stop:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def on_epoch(self, metrics: EpochMetrics, state: State) -> None:
+        self.lines.append(replace(metrics, images_per_s=0.0))
+
+
+@pytest.mark.parametrize("before_end", [0, 1])
+def test_ctrl_c_at_the_end_of_an_epoch_loses_no_metrics(
+    data: Dataset, tmp_path: Path, before_end: int
+) -> None:
+    whole, first, rest = Losses(), Losses(), Losses()
+    trained(SETTINGS, data, tmp_path / "whole", watcher=whole)
+    first.stop = whole.lines[0].step - before_end
+    with pytest.raises(InterruptedRunError):
+        trained(SETTINGS, data, tmp_path / "cut", watcher=first)
+    trained(SETTINGS, data, tmp_path / "cut", resume=True, watcher=rest)
+    assert first.lines + rest.lines == whole.lines
 
 
 def test_training_makes_the_loss_smaller(data: Dataset, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from reprlib import repr as short
 from typing import Any, Literal
 
 from codec.errors import BundleError, OptionError
+from codec.limits import Limits
 
 __all__ = ["KINDS", "Architecture", "Side"]
 
@@ -65,6 +66,14 @@ class Architecture:
     def code_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Shape of one image's codes, after the image is padded to whole cells."""
         return -(-height // self.stride), -(-width // self.stride), self.code_channels
+
+    def check_chunk(self, count: int, height: int, width: int, limits: Limits) -> None:
+        """Raise ``LimitError`` where a chunk of ``count`` images is over what the limits allow."""
+        rows, columns, channels = self.code_shape(height, width)
+        pixels = rows * columns * self.stride**2 * self.image_channels
+        limits.check("chunk_images", count, "images in a chunk")
+        limits.check("chunk_pixels", count * pixels, "pixels in a chunk")
+        limits.check("chunk_symbols", count * rows * columns * channels, "symbols in a chunk")
 
     def weight_shapes(self, side: Side) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight of one half, in the order of the layers."""

@@ -4,16 +4,20 @@ Exit status: 0 done, 1 bad input or failure told in one line, 2 wrong usage, 130
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codec.errors import CodecError, OptionError
+from codec.errors import CodecError, ImageError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from codec.encoder import Encoder
 
 __all__ = ["app", "main"]
@@ -81,7 +85,7 @@ def encode(
     """Encode images of one size to a packet."""
     from codec.encoder import load_encoder
     from codec.files import write_bytes, write_pieces
-    from codec.imagefiles import image_paths, read_image
+    from codec.imagefiles import image_paths
 
     sender = load_encoder(encoder)
     # The bytes of standard input are no file that could name itself.
@@ -90,20 +94,47 @@ def encode(
     if compact or len(paths) == 1:
         if len(paths) != 1:
             raise OptionError(f"--compact: expected one image, found {len(paths)}")
-        packet = sender.encode(read_image(paths[0])[None], quality=quality, names=carried, compact=compact)
+        (image,) = _one_size(paths, sender)
+        packet = sender.encode(image, quality=quality, names=carried, compact=compact)
         length = len(packet)
         write_bytes(output, packet)
     else:
-        pieces = sender.encode_stream((read_image(p)[None] for p in paths), quality=quality, names=carried)
+        pieces = sender.encode_stream(_one_size(paths, sender), quality=quality, names=carried)
         length = write_pieces(output, pieces)
-    typer.echo(f"{len(paths):,} images, {length:,} bytes, {length / len(paths):.1f} an image", err=True)
+    each = length / len(paths)
+    typer.echo(f"{_counted(len(paths))}, {length:,} bytes, {each:.1f} an image", err=True)
+
+
+def _one_size(paths: list[Path], encoder: "Encoder") -> "Iterator[NDArray[np.uint8]]":
+    """Each file's image as uint8 [1, H, W, C], all of the first one's size and the pair's channels."""
+    from codec.imagefiles import read_image
+
+    first: tuple[int, ...] | None = None
+    for path in paths:
+        image = read_image(path)
+        first = first or image.shape
+        if image.shape[2] != encoder.bundle.pair.architecture.image_channels:
+            raise ImageError(
+                f"{path}: expected {encoder.bundle.pair.architecture.image_channels} channels, which "
+                f"{encoder.bundle.name} takes, found {image.shape[2]}; convert it to grey or RGB first"
+            )
+        if image.shape != first:
+            raise ImageError(
+                f"{path}: expected {first[0]}x{first[1]} pixels as in {paths[0]}, found "
+                f"{image.shape[0]}x{image.shape[1]}; crop or resize it, or encode it by itself"
+            )
+        yield image[None]
+
+
+def _counted(images: int) -> str:
+    return f"{images:,} image{'s' * (images != 1)}"
 
 
 def _unique_names(paths: list[Path]) -> list[str]:
-    """File names of the images; two of one stem would be written to one file by the receiver."""
+    """File names of the images; two of one stem, in any case, could become one file at the receiver's."""
     stems: dict[str, Path] = {}
     for path in paths:
-        other = stems.setdefault(path.stem, path)
+        other = stems.setdefault(path.stem.casefold(), path)
         if other is not path:
             raise OptionError(
                 f"expected image names that differ, found {other} and {path}; rename one or add --no-names"
@@ -123,28 +154,28 @@ def decode(
     """Decode a packet to PNG files, named as the images were or by their number."""
     from codec.decoder import load_decoder
     from codec.errors import FileError, PacketError
-    from codec.files import write_bytes
+    from codec.files import standard_input, write_bytes
     from codec.imagefiles import png_bytes
 
     receiver = load_decoder(decoder)
     written: set[str] = set()
     try:
-        with sys.stdin.buffer if packet == "-" else open(packet, "rb") as file:
+        with standard_input() if packet == "-" else open(packet, "rb") as file:
             for part in receiver.decode_stream(file):
                 output.mkdir(parents=True, exist_ok=True)
                 for i, image in enumerate(part.images):
                     name = Path(part.names[i]).stem if part.names else f"{part.first + i:06d}"
-                    if name in written:
+                    if name.casefold() in written:  # one file where file systems ignore case
                         raise PacketError(f"packet: two images are called {name}")
                     write_bytes(output / f"{name}.png", png_bytes(image))
-                    written.add(name)
+                    written.add(name.casefold())
     except OSError as error:
         raise FileError(f"{error.filename or packet}: {error.strerror}") from None
     except CodecError as error:
         if written:
-            raise type(error)(f"{error}; {len(written):,} images were written to {output}") from None
+            raise type(error)(f"{error}; {_counted(len(written))} written to {output}") from None
         raise
-    typer.echo(f"{len(written):,} images in {output}", err=True)
+    typer.echo(f"{_counted(len(written))} in {output}", err=True)
 
 
 @app.command()
@@ -165,28 +196,28 @@ def inspect(
     if as_json:
         typer.echo(report.to_json())
         return
-    typer.echo(f"kind            {report.kind}")
-    for name, value in asdict(report).items():
-        if name == "provenance":
-            for key, item in value.items():
-                if key == "qualities":
-                    for q, measured in enumerate(item):
-                        typer.echo(
-                            f"quality {q}       {measured['bytes_per_image']:.1f} bytes/image, "
-                            f"{measured['psnr']:.2f} dB on {measured['images']}"
-                        )
-                else:
-                    typer.echo(f"{key:15} {_plain(item)}")
-        elif value is not None:
-            typer.echo(f"{name:15} {_plain(value)}")
+    values = {"kind": report.kind, **asdict(report)}
+    provenance = values.pop("provenance", {})
+    measured = provenance.get("qualities")
+    if isinstance(measured, list):  # a stranger's bundle may call anything "qualities"
+        del provenance["qualities"]
+        provenance |= {f"quality {q}": item for q, item in enumerate(measured)}
+    for name, value in [*values.items(), *provenance.items()]:
+        if value is not None:
+            typer.echo(f"{_printable(name):15} {_plain(value)}")
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        return ", ".join(f"{_printable(key)} {_plain(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value[:10])) + (f", ... ({len(value)})" if len(value) > 10 else "")
-    return str(value)
+        return ", ".join(map(_plain, value[:10])) + (f", ... ({len(value)})" if len(value) > 10 else "")
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Text from outside, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 @app.command()
@@ -230,15 +261,9 @@ def train(
             f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
         ) from None
 
-    data = load_training(dataset, images, seed)
     settings = Settings(
         model=model,
-        architecture=Architecture(
-            image_channels=data.training.shape[-1],
-            code_channels=code_channels,
-            layers=layers,
-            filters=filters,
-        ),
+        architecture=Architecture(code_channels=code_channels, layers=layers, filters=filters),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -246,6 +271,8 @@ def train(
         noise=noise,
         seed=seed,
     )
+    data = load_training(dataset, images, seed)
+    settings = settings.for_images(data.training, data.name)
     try:
         run(settings, data, out, resume=resume, console=Console(stderr=True, highlight=False))
     except InterruptedRunError as stop:
@@ -275,6 +302,7 @@ def evaluate(
     from codec.decoder import load_decoder
     from codec.encoder import load_encoder
     from codec.evaluation import evaluate as measure
+    from codec.inspection import json_values
 
     sender, receiver = load_encoder(encoder), load_decoder(decoder)
     qualities = _qualities(quality, sender)
@@ -284,7 +312,7 @@ def evaluate(
         typer.echo("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
     for m in rows:
         if as_json:
-            typer.echo(json.dumps(asdict(m)))
+            typer.echo(json.dumps(json_values(asdict(m)), allow_nan=False))
         else:
             typer.echo(
                 f"{m.quality:7}  {m.bytes_per_image:11.2f}  {m.bits_per_pixel:10.4f}  {m.psnr:7.2f}  "
@@ -304,7 +332,7 @@ def _evaluation_images(dataset: str | None, split: str, images: Path | None) -> 
     from codec.training.data import load_dataset, load_images
 
     if (dataset is None) == (images is None):
-        raise OptionError("expected either --dataset or --images")
+        raise OptionError("expected one of --dataset and --images")
     return load_dataset(dataset, split) if dataset else load_images(str(images))
 
 
@@ -314,8 +342,8 @@ def main() -> None:
         app()
     except CodecError as error:
         typer.echo(f"codec: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader of our output has gone. Point it at nothing, or the interpreter complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(2 if isinstance(error, OptionError) else 1)
+    except OSError as error:  # typer itself ends quietly where the reader of our output has gone
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"codec: {where}{error.strerror or error}", err=True)
         sys.exit(1)

@@ -1,5 +1,6 @@
 """The receiver: packet -> symbols -> codes -> images, from a decoder bundle alone."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from codec.architecture import Architecture
 from codec.batching import apply_in_batches
 from codec.bundle import Bundle
-from codec.errors import ImageError, PacketError, WrongPairError
+from codec.errors import ImageError, OptionError, PacketError, WrongPairError
 from codec.images import crop
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
@@ -75,6 +76,7 @@ class Decoder:
 
         Raises:
             ImageError: codes of another shape or type, or not finite.
+            OptionError: a size that the codes do not cover.
         """
         pair = self.bundle.pair
         array = np.asarray(codes)
@@ -92,8 +94,14 @@ class Decoder:
                 f"codes: expected finite floats shaped [N, h, w, {channels}] with at least one value, "
                 f"found {array.dtype} {array.shape}"
             )
-        images = self._images(array.astype(np.float32))
-        return crop(images, height or images.shape[1], width or images.shape[2])
+        covered = [cells * pair.architecture.stride for cells in array.shape[1:3]]
+        size = [covered[0] if height is None else height, covered[1] if width is None else width]
+        if not all(1 <= asked <= most for asked, most in zip(size, covered, strict=True)):
+            raise OptionError(
+                f"size: expected at most {covered[0]}x{covered[1]}, which the codes cover, "
+                f"found {size[0]}x{size[1]}"
+            )
+        return crop(self._images(array.astype(np.float32)), size[0], size[1])
 
     def _images(self, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
         architecture = self.bundle.pair.architecture
@@ -112,7 +120,7 @@ class Decoder:
             LimitError: over the limits.
         """
         header, size, chunks = self._open(packet)
-        parts = [self._decode_chunk(header, chunk).images for chunk in self._all_at_once(size, chunks)]
+        parts = [self._decode_chunk(header, size, chunk).images for chunk in self._all_at_once(size, chunks)]
         channels = self.bundle.pair.architecture.image_channels
         return np.concatenate([np.empty((0, *size, channels), np.uint8), *parts])
 
@@ -122,8 +130,8 @@ class Decoder:
         Raises:
             As ``decode``; a chunk that was yielded is whole and checked, whatever comes behind it.
         """
-        header, _, chunks = self._open(packet)
-        return (self._decode_chunk(header, chunk) for chunk in chunks)
+        header, size, chunks = self._open(packet)
+        return (self._decode_chunk(header, size, chunk) for chunk in chunks)
 
     def symbols(self, packet: bytes | BinaryIO) -> NDArray[np.int32]:
         """The integers in a packet, before any floating point: int32 [N, h, w, code channels].
@@ -132,7 +140,7 @@ class Decoder:
             As ``decode``.
         """
         header, size, chunks = self._open(packet)
-        parts = [self._symbols(header, chunk) for chunk in self._all_at_once(size, chunks)]
+        parts = [self._symbols(header, size, chunk) for chunk in self._all_at_once(size, chunks)]
         cells = self.bundle.pair.architecture.code_shape(*size)
         return np.concatenate([np.empty((0, *cells), np.int32), *parts])
 
@@ -170,27 +178,19 @@ class Decoder:
             )
         return header.shape or (pair.height, pair.width)
 
-    def _symbols(self, header: Header, chunk: Chunk) -> NDArray[np.int32]:
+    def _symbols(self, header: Header, size: tuple[int, int], chunk: Chunk) -> NDArray[np.int32]:
         pair = self.bundle.pair
-        height, width = self._image_size(header)
-        cells = pair.architecture.code_shape(height, width)
-        padded = cells[0] * cells[1] * pair.architecture.stride**2
-        channels = pair.architecture.image_channels
-        where = "packet: {} in a chunk".format
-        self.limits.check("chunk_images", chunk.count, where("images"))
-        self.limits.check("chunk_pixels", chunk.count * padded * channels, where("pixels"))
-        self.limits.check("chunk_symbols", chunk.count * int(np.prod(cells)), where("symbols"))
-        shape = (chunk.count, cells[0], cells[1])
-        return decode_symbols(chunk.payload, pair.tables[header.quality], shape)
+        pair.architecture.check_chunk(chunk.count, *size, self.limits)
+        rows, columns, _ = pair.architecture.code_shape(*size)
+        return decode_symbols(chunk.payload, pair.tables[header.quality], (chunk.count, rows, columns))
 
-    def _decode_chunk(self, header: Header, chunk: Chunk) -> Decoded:
-        height, width = self._image_size(header)
-        symbols = self._symbols(header, chunk)
+    def _decode_chunk(self, header: Header, size: tuple[int, int], chunk: Chunk) -> Decoded:
+        symbols = self._symbols(header, size, chunk)
         codes = dequantise(symbols, self.bundle.pair.steps[header.quality])
-        return Decoded(chunk.first, crop(self._images(codes), height, width), chunk.names)
+        return Decoded(chunk.first, crop(self._images(codes), *size), chunk.names)
 
 
-def load_decoder(name_or_path: str, limits: Limits = DEFAULT_LIMITS) -> Decoder:
+def load_decoder(name_or_path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Decoder:
     """The decoder of a shipped pair, by name, or of a bundle file, by path.
 
     Raises:
@@ -199,6 +199,6 @@ def load_decoder(name_or_path: str, limits: Limits = DEFAULT_LIMITS) -> Decoder:
     return Decoder(load_bundle(name_or_path, "decoder", limits), limits)
 
 
-def decode(packet: bytes | BinaryIO, decoder: Decoder | str) -> NDArray[np.uint8]:
+def decode(packet: bytes | BinaryIO, decoder: Decoder | str | os.PathLike[str]) -> NDArray[np.uint8]:
     """``Decoder.decode`` in one call; ``decoder`` may be a name or path, which is then loaded."""
-    return (load_decoder(decoder) if isinstance(decoder, str) else decoder).decode(packet)
+    return (decoder if isinstance(decoder, Decoder) else load_decoder(decoder)).decode(packet)

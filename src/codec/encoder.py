@@ -1,9 +1,11 @@
 """The sender: images -> codes -> symbols -> packet, from an encoder bundle alone."""
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import jax
 import numpy as np
@@ -85,7 +87,7 @@ class Encoder:
         self,
         images: Any,
         *,
-        quality: int | None = None,
+        quality: SupportsIndex | None = None,
         names: Iterable[str] | None = None,
         compact: bool = False,
     ) -> bytes:
@@ -127,7 +129,7 @@ class Encoder:
         self,
         batches: Iterable[Any],
         *,
-        quality: int | None = None,
+        quality: SupportsIndex | None = None,
         names: Iterable[str] | None = None,
     ) -> Iterator[bytes]:
         """The pieces of one packet of any number of images, in memory that does not grow with it.
@@ -165,13 +167,17 @@ class Encoder:
         yield writer.trailer()
 
     def _header(
-        self, batch: NDArray[Any], quality: int | None, named: bool, *, stream: bool = False
+        self, batch: NDArray[Any], quality: SupportsIndex | None, named: bool, *, stream: bool = False
     ) -> Header:
         pair = self.bundle.pair
-        quality = self.default_quality if quality is None else quality
-        if type(quality) is not int or not 0 <= quality < pair.qualities:
+        if quality is None:
+            quality = self.default_quality
+        elif isinstance(quality, bool) or not isinstance(quality, SupportsIndex):
+            raise OptionError(f"quality: expected a whole number, found {quality!r}")
+        quality = index(quality)
+        if not 0 <= quality < pair.qualities:
             raise OptionError(
-                f"quality: expected 0 to {pair.qualities - 1} for {self.bundle.name}, found {quality!r}"
+                f"quality: expected 0 to {pair.qualities - 1} for {self.bundle.name}, found {quality}"
             )
         size = (batch.shape[1], batch.shape[2])
         if max(size) > 0xFFFF:
@@ -195,13 +201,8 @@ class Encoder:
         return min(_CHUNK_IMAGES, max(1, _CHUNK_PIXELS // int(np.prod(batch.shape[1:]))))
 
     def _check_chunk(self, batch: NDArray[Any]) -> None:
-        count, height, width, channels = batch.shape
-        architecture = self.bundle.pair.architecture
-        cells = architecture.code_shape(height, width)
-        padded = cells[0] * cells[1] * architecture.stride**2 * channels
-        self.limits.check("chunk_images", count, "images in a chunk")
-        self.limits.check("chunk_pixels", count * padded, "pixels in a chunk")
-        self.limits.check("chunk_symbols", count * int(np.prod(cells)), "symbols in a chunk")
+        count, height, width, _ = batch.shape
+        self.bundle.pair.architecture.check_chunk(count, height, width, self.limits)
 
     def _payload(self, batch: NDArray[Any], quality: int) -> bytes:
         pair = self.bundle.pair
@@ -235,7 +236,7 @@ def _rechunk(batches: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any
         yield np.concatenate(held)
 
 
-def load_encoder(name_or_path: str, limits: Limits = DEFAULT_LIMITS) -> Encoder:
+def load_encoder(name_or_path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Encoder:
     """The encoder of a shipped pair, by name, or of a bundle file, by path.
 
     Raises:
@@ -244,6 +245,6 @@ def load_encoder(name_or_path: str, limits: Limits = DEFAULT_LIMITS) -> Encoder:
     return Encoder(load_bundle(name_or_path, "encoder", limits), limits)
 
 
-def encode(images: Any, encoder: Encoder | str, **options: Any) -> bytes:
+def encode(images: Any, encoder: Encoder | str | os.PathLike[str], **options: Any) -> bytes:
     """``Encoder.encode`` in one call; ``encoder`` may be a name or path, which is then loaded."""
-    return (load_encoder(encoder) if isinstance(encoder, str) else encoder).encode(images, **options)
+    return (encoder if isinstance(encoder, Encoder) else load_encoder(encoder)).encode(images, **options)

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from codec.errors import FileError, LimitError
 
-__all__ = ["read_bytes", "read_up_to", "write_bytes", "write_pieces"]
+__all__ = ["read_bytes", "read_up_to", "standard_input", "write_bytes", "write_pieces"]
 
 _READ_BYTES = 1 << 20
 """Most bytes asked of a file at once: a false length must not make anyone set aside what is not there."""
@@ -25,6 +25,13 @@ def read_up_to(file: BinaryIO, count: int) -> bytes:
     return b"".join(pieces)
 
 
+def standard_input() -> BinaryIO:
+    """Standard input as bytes; ``FileError`` where the process was started without one."""
+    if sys.stdin is None:
+        raise FileError("standard input: cannot be read: it is closed")
+    return sys.stdin.buffer
+
+
 def read_bytes(path: str | os.PathLike[str], limit: int, what: str) -> bytes:
     """The whole file at ``path``, or standard input where ``path`` is "-".
 
@@ -34,7 +41,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int, what: str) -> bytes:
     """
     try:
         if os.fspath(path) == "-":
-            data = read_up_to(sys.stdin.buffer, limit + 1)
+            data = read_up_to(standard_input(), limit + 1)
         else:
             with open(path, "rb") as file:
                 data = read_up_to(file, limit + 1)
@@ -62,6 +69,8 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
         FileError: the file cannot be written. What the making of a piece raises passes as it is.
     """
     if os.fspath(path) == "-":
+        if sys.stdout is None:
+            raise FileError("standard output: cannot be written: it is closed")
         return _write_to(sys.stdout.buffer, pieces, "standard output")
     try:
         target = Path(os.path.realpath(path))
@@ -79,7 +88,7 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
             _finish(handle, mode, path)
         _rename(temporary, target)
     except BaseException:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
         raise
     return length
 

@@ -14,23 +14,24 @@ from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import is_packet
 from codec.packet_reader import read_packet
 
-__all__ = ["BundleReport", "PacketReport", "inspect"]
+__all__ = ["BundleReport", "PacketReport", "inspect", "json_values"]
 
 
 class _Report:
     def to_json(self) -> str:
         """The report as one JSON object on one line; numbers that JSON does not have are null."""
         values = {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
-        return json.dumps(_json_values(values), allow_nan=False)
+        return json.dumps(json_values(values), allow_nan=False)
 
     kind: str
 
 
-def _json_values(value: Any) -> Any:
+def json_values(value: Any) -> Any:
+    """``value`` with null for the numbers that JSON does not have, such as the PSNR of equal images."""
     if isinstance(value, dict):
-        return {key: _json_values(item) for key, item in value.items()}
+        return {key: json_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_values(item) for item in value]
+        return [json_values(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -98,7 +99,10 @@ def inspect(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Packet
     Raises:
         PacketError, BundleError, LimitError: see ``codec.errors``.
     """
-    data = source if isinstance(source, bytes) else read_up_to(source, limits.packet_bytes + 1)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    else:
+        data = read_up_to(source, limits.packet_bytes + 1)
     if is_bundle(data):
         return _bundle(data, limits)
     if is_packet(data):

@@ -28,7 +28,7 @@ class Limits:
     """Size of a packet that is held in memory."""
     packet_images: int = 1 << 22
     """Images in one packet that is decoded at once; a packet decoded chunk by chunk has no such bound."""
-    packet_pixels: int = 1 << 31
+    packet_pixels: int = 1 << 28
     """Pixel values (height x width x channels x images) in one packet that is decoded at once."""
     chunk_images: int = 1 << 16
     """Images in one chunk."""

@@ -24,7 +24,7 @@ def picture_rows(rows: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """One row a label, images side by side, small ones enlarged without smoothing.
 
     Args:
-        rows: label to uint8 [N, H, W, C], all of one shape, C 1 or 3.
+        rows: label to uint8 [N, H, W, C], all of one shape; unless C is 3, the first channel is shown.
     """
     count, height, width, _ = next(iter(rows.values())).shape
     scale = max(1, -(-_LEAST_SIDE // max(height, width)))
@@ -36,6 +36,7 @@ def picture_rows(rows: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
         top = _GAP + r * cell_h
         draw.text((4, top + cell_h // 2 - 8), label, fill="black", font=font)
         for i, image in enumerate(images):
-            pixels = np.broadcast_to(image, (height, width, 3)).repeat(scale, 0).repeat(scale, 1)
+            shown = image if image.shape[2] == 3 else image[..., :1]
+            pixels = np.broadcast_to(shown, (height, width, 3)).repeat(scale, 0).repeat(scale, 1)
             canvas.paste(Image.fromarray(np.ascontiguousarray(pixels)), (_LABEL_WIDTH + i * cell_w, top))
     return np.asarray(canvas)

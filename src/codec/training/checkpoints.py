@@ -33,7 +33,11 @@ class Checkpoints:
         if resume:
             if newest is None:
                 raise TrainingError(f"{folder}: expected a checkpoint to resume from, found none")
-            self._compare(json.loads(note.read_text()), json.loads(json.dumps(run)), folder)
+            try:
+                found = json.loads(note.read_text())
+            except (OSError, ValueError) as error:
+                raise TrainingError(f"{note}: the run's settings cannot be read: {error}") from None
+            self._compare(found, json.loads(json.dumps(run)), folder)
         elif newest is not None:
             raise TrainingError(
                 f"{folder}: holds the checkpoints of an earlier run; "
@@ -58,10 +62,17 @@ class Checkpoints:
 
     def restore(self, like: S) -> S:
         """The newest state, in the structure of ``like``."""
-        values = self._manager.restore(
-            self._manager.latest_step(),
-            args=ocp.args.StandardRestore(like._asdict()),  # type: ignore[attr-defined]
-        )
+        step = self._manager.latest_step()
+        try:
+            values = self._manager.restore(
+                step,
+                args=ocp.args.StandardRestore(like._asdict()),  # type: ignore[attr-defined]
+            )
+        except Exception as error:  # orbax and the stores under it raise many kinds
+            raise TrainingError(
+                f"{self._manager.directory}: checkpoint {step} cannot be read ({type(error).__name__}); "
+                "remove its folder to go on from an earlier one"
+            ) from None
         return type(like)(**values)
 
     def close(self) -> None:

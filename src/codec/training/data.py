@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.errors import DatasetError, FileError, MissingExtraError
+from codec.errors import DatasetError, FileError, MissingExtraError, OptionError
 from codec.imagefiles import image_paths, read_image
 
 __all__ = ["Dataset", "load_dataset", "load_images", "load_training", "sample_digits"]
@@ -36,10 +36,10 @@ def load_training(dataset: str | None, images: str | Path | None, seed: int) -> 
     are taken out of the training images by content. Of other data a twentieth is held out, by ``seed``.
     """
     if (dataset is None) == (images is None):
-        raise DatasetError("training data: expected either a dataset's name or a path of images")
+        raise OptionError("training data: expected one of --dataset and --images")
     if dataset is None:
         assert images is not None
-        return _hold_out(str(Path(images).name), load_images(images), seed)
+        return _hold_out(Path(images).resolve().name, load_images(images), seed)
     everything = load_dataset(dataset, "train")
     if dataset != "mnist":
         return _hold_out(dataset, everything, seed)
@@ -132,7 +132,7 @@ def load_images(path: str | Path) -> Images:
         return _stack(str(path), ((str(p), read_image(p)) for p in image_paths([path])))
     try:
         loaded = np.load(path, allow_pickle=False)
-        arrays = {path.name: loaded} if path.suffix == ".npy" else dict(loaded)
+        arrays = {path.name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # zipfile, zlib and NumPy's own parser each raise their own

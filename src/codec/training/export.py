@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Side
+from codec.batching import images_within
 from codec.bundle import Bundle, Pair, Weights, weights_digest
 from codec.decoder import Decoder
 from codec.encoder import Encoder
-from codec.evaluation import evaluate, psnr
+from codec.errors import TrainingError
+from codec.evaluation import evaluate, pixel_errors, psnr
 from codec.quantise import dequantise, quantise
 from codec.synthesis import Synthesis
 from codec.tables import TOTAL, Table
@@ -37,9 +39,12 @@ _RANGE_DB = 10.0
 """PSNR of the float autoencoder less that of the coarsest quality."""
 _FINEST_DB = 0.05
 """PSNR of the float autoencoder less that of the finest quality."""
+_BEST_DB = 100.0
+"""Stands for the infinite PSNR of images that come back without any error."""
 _CODE_VALUES = 1 << 25
 """Code values that tables are counted on: 21,000 images of 28x28."""
 _PROBE_IMAGES = 1000
+_SENSITIVITY_IMAGES = 256
 _MEASURED_IMAGES = 5000
 _MOST_ENTRIES = 4096
 _BISECTIONS = 18
@@ -99,9 +104,8 @@ def export_pair(
     report("calibrating quantiser steps")
     images = _sample(training, settings)
     codes = float_encoder.codes(images)
-    steps = _calibrate_steps(
-        float_decoder, images[:_PROBE_IMAGES], codes[:_PROBE_IMAGES], parameters["synthesis"]
-    )
+    probed = images_within(_PROBE_IMAGES, images.shape)
+    steps = _calibrate_steps(float_decoder, images[:probed], codes[:probed], parameters["synthesis"])
     report("counting symbols")
     tables = tuple(_count_tables(codes, row) for row in steps)
 
@@ -144,12 +148,13 @@ def _calibrate_steps(
 
     def decoded_psnr(values: NDArray[np.float32]) -> float:
         decoded = decoder.images(values, height=height, width=width)
-        difference = images.astype(np.float64) - decoded
-        return psnr(float((difference**2).mean()) / 255**2)
+        return psnr(pixel_errors(images, decoded)[0])
 
-    shape = 1 / np.sqrt(_sensitivity(codes, synthesis, decoder.bundle.pair.architecture))
-    best = decoded_psnr(codes)
+    shape = 1 / np.sqrt(_sensitivity(codes, synthesis, decoder.bundle.pair.architecture, images.shape))
+    best = min(decoded_psnr(codes), _BEST_DB)
     largest = float((codes.reshape(-1, codes.shape[-1]).max(0) / shape).max())
+    if largest == 0:
+        raise TrainingError("export: every code of the training images is zero; lower --learning-rate")
     rows = []
     for target in np.linspace(best - _RANGE_DB, best - _FINEST_DB, QUALITIES):
         low, high = np.log(largest) - 12, np.log(largest) + 1
@@ -171,13 +176,16 @@ def _response(architecture: Architecture, parameters: Any, codes: jax.Array, noi
 
 
 def _sensitivity(
-    codes: NDArray[np.float32], parameters: Any, architecture: Architecture
+    codes: NDArray[np.float32],
+    parameters: Any,
+    architecture: Architecture,
+    decoded_shape: tuple[int, ...],
 ) -> NDArray[np.float64]:
     """Mean squared change of the pixels for unit white noise on each channel: float64 [C], positive.
 
     A channel that changes nothing gets the least of the others', so that its step stays finite.
     """
-    some = codes[:256]
+    some = codes[: images_within(_SENSITIVITY_IMAGES, decoded_shape)]
     signs = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), some.shape)
     channels = some.shape[-1]
     response: NDArray[np.float64] = np.array(

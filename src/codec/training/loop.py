@@ -21,6 +21,7 @@ import optax
 from jax import Array
 
 from codec.analysis import Analysis
+from codec.batching import images_within
 from codec.errors import TrainingError
 from codec.evaluation import psnr
 from codec.images import pad, to_float
@@ -78,7 +79,7 @@ class Watcher:
         """Batch number ``batch`` (from 1) of the epoch is done."""
 
     def on_epoch(self, metrics: EpochMetrics, state: State) -> None:
-        """An epoch is done and validated, and its checkpoint is on disk."""
+        """An epoch is done and validated; its checkpoint is written next."""
 
 
 def _optimiser(settings: Settings) -> optax.GradientTransformation:
@@ -137,8 +138,9 @@ def _evaluate_batch(settings: Settings, weights: Weights, images: Array) -> tupl
 def validate(settings: Settings, weights: Weights, images: np.ndarray) -> tuple[float, float]:
     """Mean loss and mean squared error of the float autoencoder over clean images."""
     loss = error = 0.0
-    for start in range(0, len(images), _VALIDATION_BATCH):
-        batch = images[start : start + _VALIDATION_BATCH]
+    size = images_within(_VALIDATION_BATCH, images.shape)
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
         batch_loss, batch_error = _evaluate_batch(settings, weights, jnp.asarray(batch))
         loss += float(batch_loss) * len(batch)
         error += float(batch_error) * len(batch)
@@ -221,13 +223,11 @@ def train(
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
                 state = jax.block_until_ready(_train_step(settings, state, images, indices))
                 batch, done = batch + 1, done + settings.batch_size
-                if interrupted():
-                    checkpoints.save(state)
-                    raise InterruptedRunError(
-                        f"interrupted after step {int(state.step):,} in epoch {epoch + 1}; "
-                        "go on with the same command and --resume"
-                    )
                 watcher.on_step(batch, state, done / (perf_counter() - started))
+                # An epoch's last step is followed by its validation: a checkpoint in between would skip it.
+                if batch < batches and interrupted():
+                    checkpoints.save(state)
+                    raise _interruption(state, epoch)
             rate = done / (perf_counter() - started) if done else 0.0
             loss, error = validate(settings, state.weights, validation)
             metrics = EpochMetrics(
@@ -242,7 +242,17 @@ def train(
             if not np.isfinite(metrics.training_loss) or not np.isfinite(loss):
                 raise TrainingError(f"epoch {epoch + 1}: the loss is no longer finite; lower --learning-rate")
             state = state._replace(loss_sum=jnp.float32(0), error_sum=jnp.float32(0))
-            checkpoints.save(state)
+            # Metrics first: resuming drops a line too many, but could not make up for one too few.
             watcher.on_epoch(metrics, state)
+            checkpoints.save(state)
+            if interrupted():
+                raise _interruption(state, epoch)
             epoch, batch = epoch + 1, 0
     return state.weights
+
+
+def _interruption(state: State, epoch: int) -> InterruptedRunError:
+    return InterruptedRunError(
+        f"interrupted after step {int(state.step):,} in epoch {epoch + 1}; "
+        "go on with the same command and --resume"
+    )

@@ -6,6 +6,7 @@ OUT/preview.png                                       validation images above, r
 OUT/checkpoints/                                      where --resume goes on
 """
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -53,6 +54,7 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
     identity = {
         "data": data.name,
         "images": list(data.training.shape),
+        "sha256": hashlib.sha256(data.training.tobytes()).hexdigest(),
         **{name: value for name, value in settings.to_dict().items() if name != "epochs"},
     }
     checkpoints = Checkpoints(out / "checkpoints", identity, resume=resume)

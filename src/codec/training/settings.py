@@ -1,11 +1,14 @@
 """The settings of one training run: what the command line sets, checkpoints compare and bundles record."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from codec.architecture import Architecture
-from codec.errors import TrainingError
+from codec.errors import DatasetError, OptionError
 
 __all__ = ["LOSS_NAMES", "MODELS", "Settings"]
 
@@ -39,18 +42,33 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
-            raise TrainingError(f"model: expected one of {', '.join(MODELS)}, found {self.model!r}")
+            raise OptionError(f"model: expected one of {', '.join(MODELS)}, found {self.model!r}")
         if self.loss not in LOSS_NAMES:
-            raise TrainingError(f"loss: expected one of {', '.join(LOSS_NAMES)}, found {self.loss!r}")
+            raise OptionError(f"loss: expected one of {', '.join(LOSS_NAMES)}, found {self.loss!r}")
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
-                raise TrainingError(f"{name}: expected at least 1, found {getattr(self, name)}")
+                raise OptionError(f"{name}: expected at least 1, found {getattr(self, name)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise TrainingError(f"learning rate: expected a positive number, found {self.learning_rate}")
+            raise OptionError(f"learning rate: expected a positive number, found {self.learning_rate}")
         if not (math.isfinite(self.noise) and self.noise >= 0):
-            raise TrainingError(f"noise: expected 0 or more, found {self.noise}")
+            raise OptionError(f"noise: expected 0 or more, found {self.noise}")
         if not 0 <= self.seed < 1 << 31:
-            raise TrainingError(f"seed: expected 0 to 2^31 - 1, found {self.seed}")
+            raise OptionError(f"seed: expected 0 to 2^31 - 1, found {self.seed}")
+
+    def for_images(self, images: NDArray[np.uint8], name: str) -> "Settings":
+        """These settings with the networks' channels those of uint8 ``images`` [N, H, W, C].
+
+        Raises:
+            DatasetError: no network takes images of that many channels.
+        """
+        channels = images.shape[-1]
+        try:
+            return replace(self, architecture=replace(self.architecture, image_channels=channels))
+        except OptionError:
+            raise DatasetError(
+                f"{name}: expected images of 1 to 4 channels, found {channels}; "
+                "leave out or join channels before training"
+            ) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values."""
