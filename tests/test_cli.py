@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def fails(status: int, *arguments: str | Path, cwd: Path | None = None, stdin: b
     error = done.stderr.decode()
     assert done.returncode == status, error
     assert "Traceback" not in error
-    if status == 1:
+    if error.startswith("codec: ") or status == 1:
         assert error.startswith("codec: ")
         assert error.count("\n") == 1
     return error
@@ -151,13 +152,13 @@ def test_what_cannot_be_encoded_is_told(folder: Path, tmp_path: Path) -> None:
     assert "not an image file" in fails(1, "encode", tmp_path / "text.png", "-o", target)
     (tmp_path / "wide.png").write_bytes(png_bytes(np.zeros((28, 30, 1), np.uint8)))
     mixed = fails(1, "encode", folder / "digits", tmp_path / "wide.png", "-o", target)
-    assert "batches of one size" in mixed
+    assert "wide.png: expected 28x28 pixels as in" in mixed
     (tmp_path / "red.png").write_bytes(png_bytes(np.zeros((28, 28, 3), np.uint8)))
-    assert "C is 1 for this pair" in fails(1, "encode", tmp_path / "red.png", "-o", target)
+    assert "red.png: expected 1 channels" in fails(1, "encode", tmp_path / "red.png", "-o", target)
     twice = folder / "digits" / "digit 1.png"
-    assert "names that differ" in fails(1, "encode", twice, twice, "-o", target)
-    assert "--compact: expected one image" in fails(1, "encode", folder / "digits", "-o", target, "--compact")
-    assert "quality: expected 0 to 7" in fails(1, "encode", folder / "digits", "-o", target, "-q", "8")
+    assert "names that differ" in fails(2, "encode", twice, twice, "-o", target)
+    assert "--compact: expected one image" in fails(2, "encode", folder / "digits", "-o", target, "--compact")
+    assert "quality: expected 0 to 7" in fails(2, "encode", folder / "digits", "-o", target, "-q", "8")
     assert not target.exists()
     assert "cannot be written" in fails(1, "encode", twice, "-o", tmp_path / "no" / "x")
 
@@ -188,22 +189,22 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(
 def test_what_cannot_be_inspected_or_evaluated_is_told(tmp_path: Path) -> None:
     assert "expected a packet or a bundle" in fails(1, "inspect", "-", stdin=b"\0" * 40)
     assert "cannot be read" in fails(1, "inspect", tmp_path / "gone")
-    assert "either --dataset or --images" in fails(1, "evaluate")
+    assert "one of --dataset and --images" in fails(2, "evaluate")
     assert "--quality: expected all or 0 to 7" in fails(
-        1, "evaluate", "--images", str(tmp_path), "--quality", "9"
+        2, "evaluate", "--images", str(tmp_path), "--quality", "9"
     )
 
 
 def test_what_cannot_be_trained_on_is_told(tmp_path: Path, digits: NDArray[np.uint8]) -> None:
     out = ["--out", str(tmp_path / "out")]
-    assert "either a dataset's name or a path" in fails(1, "train", *out)
+    assert "one of --dataset and --images" in fails(2, "train", *out)
     assert "none it can open by this name" in fails(1, "train", "--dataset", "no_such_dataset", *out)
     np.save(tmp_path / "float.npy", np.zeros((3, 4, 4)))
     assert "expected uint8 images" in fails(1, "train", "--images", tmp_path / "float.npy", *out)
     np.save(tmp_path / "some.npy", digits)
     assert "lower --batch-size" in fails(1, "train", "--images", tmp_path / "some.npy", *out)
     assert "loss: expected one of" in fails(
-        1, "train", "--images", tmp_path / "some.npy", *out, "--loss", "huber"
+        2, "train", "--images", tmp_path / "some.npy", *out, "--loss", "huber"
     )
 
 
@@ -222,3 +223,27 @@ def test_a_closed_pipe_ends_quietly(folder: Path) -> None:
     done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, check=False)
     assert b"Traceback" not in done.stderr
     assert b"Exception" not in done.stderr
+
+
+def test_closed_standard_streams_and_a_full_disk_are_told(folder: Path) -> None:
+    codec_command = f"'{sys.executable}' -m codec"
+    for command in (
+        f"{codec_command} decode - -o out <&-",
+        f"{codec_command} encode digits -o - >&-",
+        f"{codec_command} inspect six.packet > /dev/full",
+    ):
+        done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, command
+        assert "Traceback" not in done.stderr, command
+        assert done.stderr.startswith("codec: "), command
+
+
+def test_a_strangers_bundle_cannot_write_to_the_terminal(
+    tmp_path: Path, small_bundles: tuple[Bundle, Bundle]
+) -> None:
+    odd = replace(small_bundles[1], provenance={"name": "\x1b[31mred", "qualities": 3})
+    (tmp_path / "odd.msgpack").write_bytes(write_bundle(odd))
+    done = run("inspect", tmp_path / "odd.msgpack")
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout
+    assert b"qualities" in done.stdout

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.errors import DatasetError, FileError
+from codec.errors import DatasetError, FileError, OptionError
 from codec.imagefiles import png_bytes
 from codec.training.data import load_dataset, load_images, load_training, sample_digits
 
@@ -99,7 +99,7 @@ def test_one_image_is_too_few(tmp_path: Path) -> None:
 
 def test_neither_or_both_sources_are_refused() -> None:
     for dataset, images in ((None, None), ("mnist", "x.npy")):
-        with pytest.raises(DatasetError, match="either a dataset's name or a path"):
+        with pytest.raises(OptionError, match="one of --dataset and --images"):
             load_training(dataset, images, seed=0)
 
 

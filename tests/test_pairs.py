@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,11 +165,30 @@ def test_a_missing_or_superfluous_name_is_refused(pair: Pair) -> None:
             b"".join(encoder.encode_stream([images], names=names))
 
 
-@pytest.mark.parametrize("quality", [-1, 99, 1.5, "1", True])
-def test_a_quality_that_the_pair_lacks_is_refused(pair: Pair, quality: object) -> None:
+@pytest.mark.parametrize("quality", [-1, 99])
+def test_a_quality_that_the_pair_lacks_is_refused(pair: Pair, quality: int) -> None:
     encoder, _ = pair
     with pytest.raises(OptionError, match=rf"quality: expected 0 to {encoder.qualities - 1}"):
-        encoder.encode(noise(1, own_shape(encoder)), quality=quality)  # type: ignore[arg-type]
+        encoder.encode(noise(1, own_shape(encoder)), quality=quality)
+
+
+@pytest.mark.parametrize("quality", [1.5, "1", True])
+def test_a_quality_that_is_no_whole_number_is_refused(pair: Pair, quality: Any) -> None:
+    with pytest.raises(OptionError, match="quality: expected a whole number"):
+        pair[0].encode(noise(1, own_shape(pair[0])), quality=quality)
+
+
+def test_a_numpy_integer_is_a_quality(pair: Pair) -> None:
+    image = noise(1, own_shape(pair[0]))
+    assert pair[0].encode(image, quality=np.int64(1)) == pair[0].encode(image, quality=1)
+
+
+def test_images_cannot_be_cropped_to_more_than_the_codes_cover(pair: Pair) -> None:
+    encoder, decoder = pair
+    codes = encoder.codes(noise(1, own_shape(encoder)))
+    for height in (0, -5, 999):
+        with pytest.raises(OptionError, match="which the codes cover"):
+            decoder.images(codes, height=height)
 
 
 def test_compact_is_refused_where_it_cannot_frame(pair: Pair) -> None:

@@ -16,7 +16,7 @@ from codec.architecture import Architecture
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
-from codec.errors import OptionError, TrainingError
+from codec.errors import DatasetError, OptionError, TrainingError
 from codec.evaluation import psnr
 from codec.imagefiles import read_image
 from codec.training.checkpoints import Checkpoints
@@ -221,8 +221,14 @@ def test_the_losses_are_those_of_the_textbook() -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(change: dict[str, object], message: str) -> None:
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(OptionError, match=message):
         Settings(**change)  # type: ignore[arg-type]
+
+
+def test_images_of_five_channels_are_refused_by_name() -> None:
+    with pytest.raises(DatasetError, match="spectra: expected images of 1 to 4 channels, found 5"):
+        Settings().for_images(np.zeros((2, 4, 4, 5), np.uint8), "spectra")
+    assert Settings().for_images(np.zeros((2, 4, 4, 3), np.uint8), "tiles").architecture.image_channels == 3
 
 
 def test_an_architecture_out_of_range_is_refused() -> None:
