@@ -150,18 +150,26 @@ def decode(
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the PNG files; made if missing."),
     ],
     decoder: DecoderOption = DEFAULT_PAIR,
+    salvage: Annotated[
+        bool,
+        typer.Option(
+            "--salvage", help="Pass over damage in a long packet, write the rest, tell what is gone."
+        ),
+    ] = False,
 ) -> None:
     """Decode a packet to PNG files, named as the images were or by their number."""
     from codec.decoder import load_decoder
-    from codec.errors import FileError, PacketError
+    from codec.errors import DamagedPacketError, FileError, PacketError
     from codec.files import standard_input, write_bytes
     from codec.imagefiles import png_bytes
 
     receiver = load_decoder(decoder)
     written: set[str] = set()
+    gaps: list[tuple[int, int | None]] = []
     try:
         with standard_input() if packet == "-" else open(packet, "rb") as file:
-            for part in receiver.decode_stream(file):
+            on_missing = (lambda *gap: gaps.append(gap)) if salvage else None
+            for part in receiver.decode_stream(file, on_missing):
                 output.mkdir(parents=True, exist_ok=True)
                 for i, image in enumerate(part.images):
                     name = Path(part.names[i]).stem if part.names else f"{part.first + i:06d}"
@@ -176,6 +184,9 @@ def decode(
             raise type(error)(f"{error}; {_counted(len(written))} written to {output}") from None
         raise
     typer.echo(f"{_counted(len(written))} in {output}", err=True)
+    if gaps:
+        lost = ", ".join(f"{first} on" if n is None else f"{first} to {first + n - 1}" for first, n in gaps)
+        raise DamagedPacketError(f"packet: damaged; the images from number {lost} are missing")
 
 
 @app.command()

@@ -19,7 +19,7 @@ from codec.images import crop
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
 from codec.packet import Chunk, Header
-from codec.packet_reader import read_packet
+from codec.packet_reader import OnMissing, read_packet
 from codec.quantise import dequantise
 from codec.runs import decode_symbols
 from codec.synthesis import Synthesis
@@ -124,13 +124,22 @@ class Decoder:
         channels = self.bundle.pair.architecture.image_channels
         return np.concatenate([np.empty((0, *size, channels), np.uint8), *parts])
 
-    def decode_stream(self, packet: bytes | BinaryIO) -> Iterator[Decoded]:
+    def decode_stream(
+        self, packet: bytes | BinaryIO, on_missing: OnMissing | None = None
+    ) -> Iterator[Decoded]:
         """The images of a packet chunk by chunk, in memory that does not grow with their number.
+
+        Args:
+            packet: as for ``decode``.
+            on_missing: if given, a damaged chunk costs that chunk alone: what can be checked is decoded, and
+                this is called with the number of images before each gap and the number of images in it, or
+                None for that where the end is gone too. The packet is then read whole. It needs the stream
+                framing, which long packets have, and a header without damage.
 
         Raises:
             As ``decode``; a chunk that was yielded is whole and checked, whatever comes behind it.
         """
-        header, size, chunks = self._open(packet)
+        header, size, chunks = self._open(packet, on_missing)
         return (self._decode_chunk(header, size, chunk) for chunk in chunks)
 
     def symbols(self, packet: bytes | BinaryIO) -> NDArray[np.int32]:
@@ -144,9 +153,11 @@ class Decoder:
         cells = self.bundle.pair.architecture.code_shape(*size)
         return np.concatenate([np.empty((0, *cells), np.int32), *parts])
 
-    def _open(self, packet: bytes | BinaryIO) -> tuple[Header, tuple[int, int], Iterator[Chunk]]:
+    def _open(
+        self, packet: bytes | BinaryIO, on_missing: OnMissing | None = None
+    ) -> tuple[Header, tuple[int, int], Iterator[Chunk]]:
         """Header, image height and width, and chunks of a packet that is this pair's."""
-        header, chunks = read_packet(packet, self.limits)
+        header, chunks = read_packet(packet, self.limits, on_missing)
         return header, self._image_size(header), chunks
 
     def _all_at_once(self, size: tuple[int, int], chunks: Iterator[Chunk]) -> Iterator[Chunk]:

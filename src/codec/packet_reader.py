@@ -6,7 +6,7 @@ the input's own length.
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from codec import packet as fmt
@@ -15,17 +15,25 @@ from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Flag, Header, check_name
 
-__all__ = ["read_packet"]
+__all__ = ["OnMissing", "read_packet"]
+
+OnMissing = Callable[[int, int | None], None]
+"""Told of images that damage took: how many stand before them, and how many they are, None if unknown."""
 
 _VARINT_BYTES = 5
+_SALVAGE_PASSES = 8
 
 
-def read_packet(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Header, Iterator[Chunk]]:
+def read_packet(
+    source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS, on_missing: OnMissing | None = None
+) -> tuple[Header, Iterator[Chunk]]:
     """The header of a packet, and an iterator over its chunks that checks each as it comes.
 
     Args:
         source: the packet, or a file open for reading bytes at its start. A stream is read chunk by chunk;
             the other framings are read whole.
+        on_missing: if given, damage in a stream behind its header is passed over instead of raised, and this
+            is told which images it took. The stream is then read whole.
 
     Raises:
         PacketError: not a packet, an unknown version or unknown flags.
@@ -64,6 +72,8 @@ def read_packet(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tu
     check = _exactly(file, fmt.CRC.size, "header")
     if check != fmt.CRC.pack(zlib.crc32(head)):
         raise DamagedPacketError("packet, header: its check does not match; the packet is damaged")
+    if on_missing is not None:
+        return header, _salvage(header, zlib.crc32(head), _read_rest(b"", file, limits), limits, on_missing)
     return header, _read_stream(header, zlib.crc32(head), file, limits)
 
 
@@ -163,6 +173,53 @@ def _read_stream(header: Header, seed: int, file: BinaryIO, limits: Limits) -> I
         )
     if file.read(1):
         raise DamagedPacketError("packet: expected nothing after the trailer, found more bytes")
+
+
+def _salvage(
+    header: Header, seed: int, data: bytes, limits: Limits, on_missing: OnMissing
+) -> Iterator[Chunk]:
+    """The chunks of a damaged stream whose checks match, wherever in ``data`` they begin.
+
+    Markers may stand anywhere, also where someone put them to keep the reader busy: it gives up once it has
+    checked a fixed multiple of the data.
+    """
+    images = offset = 0
+    left = _SALVAGE_PASSES * len(data)
+    while left >= 0 and (offset := data.find(fmt.CHUNK_MARKER[:1], offset)) >= 0:
+        total = _end_at(data, offset, seed)
+        if total is not None and total >= images:
+            if total > images:
+                on_missing(images, total - images)
+            return
+        begin, offset = offset, offset + 1
+        start = begin + len(fmt.CHUNK_MARKER) + fmt.CHUNK_FIELDS.size
+        if not data.startswith(fmt.CHUNK_MARKER, begin) or start > len(data):
+            continue
+        first, count, length = fmt.CHUNK_FIELDS.unpack_from(data, begin + len(fmt.CHUNK_MARKER))
+        end = start + length
+        if first < images or not count or end + fmt.CRC.size > len(data):
+            continue
+        left -= length
+        check = zlib.crc32(memoryview(data)[begin:end], seed)
+        if data[end : end + fmt.CRC.size] != fmt.CRC.pack(check):
+            continue
+        chunk = _read_body(header, first, count, data[start:end], limits)
+        if first > images:
+            on_missing(images, first - images)
+        yield chunk
+        images, offset = first + count, end + fmt.CRC.size
+    on_missing(images, None)
+
+
+def _end_at(data: bytes, offset: int, seed: int) -> int | None:
+    """The number of images that a whole trailer at ``offset`` states, or None where there is none."""
+    start = offset + len(fmt.END_MARKER)
+    end = start + fmt.COUNT.size
+    check = fmt.CRC.pack(zlib.crc32(data[offset:end], seed))
+    if not data.startswith(fmt.END_MARKER, offset) or data[end : end + fmt.CRC.size] != check:
+        return None
+    total: int = fmt.COUNT.unpack(data[start:end])[0]
+    return total
 
 
 def _read_varint(data: bytes, offset: int, what: str) -> tuple[int, int]:
