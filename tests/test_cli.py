@@ -154,7 +154,9 @@ def test_what_cannot_be_encoded_is_told(folder: Path, tmp_path: Path) -> None:
     mixed = fails(1, "encode", folder / "digits", tmp_path / "wide.png", "-o", target)
     assert "wide.png: expected 28x28 pixels as in" in mixed
     (tmp_path / "red.png").write_bytes(png_bytes(np.zeros((28, 28, 3), np.uint8)))
-    assert "red.png: expected 1 channels" in fails(1, "encode", tmp_path / "red.png", "-o", target)
+    assert "red.png: expected 1 channel, which the pair takes, found 3; convert it to grey" in fails(
+        1, "encode", tmp_path / "red.png", "-o", target
+    )
     twice = folder / "digits" / "digit 1.png"
     assert "names that differ" in fails(2, "encode", twice, twice, "-o", target)
     assert "--compact: expected one image" in fails(2, "encode", folder / "digits", "-o", target, "--compact")

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codec.errors import CodecError, ImageError, OptionError
+from codec.errors import CodecError, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     from codec.encoder import Encoder
 
 __all__ = ["app", "main"]
@@ -85,45 +80,25 @@ def encode(
     """Encode images of one size to a packet."""
     from codec.encoder import load_encoder
     from codec.files import write_bytes, write_pieces
-    from codec.imagefiles import image_paths
+    from codec.imagefiles import image_paths, read_images
 
     sender = load_encoder(encoder)
     # The bytes of standard input are no file that could name itself.
     paths = [Path("-")] if images == ["-"] else image_paths(images)
     carried = _unique_names(paths) if names and not compact and images != ["-"] else None
+    pixels = read_images(paths, sender.bundle.pair.architecture.image_channels)
     if compact or len(paths) == 1:
         if len(paths) != 1:
             raise OptionError(f"--compact: expected one image, found {len(paths)}")
-        (image,) = _one_size(paths, sender)
+        (image,) = pixels
         packet = sender.encode(image, quality=quality, names=carried, compact=compact)
         length = len(packet)
         write_bytes(output, packet)
     else:
-        pieces = sender.encode_stream(_one_size(paths, sender), quality=quality, names=carried)
+        pieces = sender.encode_stream(pixels, quality=quality, names=carried)
         length = write_pieces(output, pieces)
     each = length / len(paths)
     typer.echo(f"{_counted(len(paths))}, {length:,} bytes, {each:.1f} an image", err=True)
-
-
-def _one_size(paths: list[Path], encoder: "Encoder") -> "Iterator[NDArray[np.uint8]]":
-    """Each file's image as uint8 [1, H, W, C], all of the first one's size and the pair's channels."""
-    from codec.imagefiles import read_image
-
-    first: tuple[int, ...] | None = None
-    for path in paths:
-        image = read_image(path)
-        first = first or image.shape
-        if image.shape[2] != encoder.bundle.pair.architecture.image_channels:
-            raise ImageError(
-                f"{path}: expected {encoder.bundle.pair.architecture.image_channels} channels, which "
-                f"{encoder.bundle.name} takes, found {image.shape[2]}; convert it to grey or RGB first"
-            )
-        if image.shape != first:
-            raise ImageError(
-                f"{path}: expected {first[0]}x{first[1]} pixels as in {paths[0]}, found "
-                f"{image.shape[0]}x{image.shape[1]}; crop or resize it, or encode it by itself"
-            )
-        yield image[None]
 
 
 def _counted(images: int) -> str:
@@ -197,38 +172,12 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Check a packet or a bundle and tell what it holds."""
-    from dataclasses import asdict
-
     from codec.files import read_bytes
     from codec.inspection import inspect as inspect_bytes
     from codec.limits import DEFAULT_LIMITS
 
     report = inspect_bytes(read_bytes(file, DEFAULT_LIMITS.packet_bytes, "packet or bundle"))
-    if as_json:
-        typer.echo(report.to_json())
-        return
-    values = {"kind": report.kind, **asdict(report)}
-    provenance = values.pop("provenance", {})
-    measured = provenance.get("qualities")
-    if isinstance(measured, list):  # a stranger's bundle may call anything "qualities"
-        del provenance["qualities"]
-        provenance |= {f"quality {q}": item for q, item in enumerate(measured)}
-    for name, value in [*values.items(), *provenance.items()]:
-        if value is not None:
-            typer.echo(f"{_printable(name):15} {_plain(value)}")
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{_printable(key)} {_plain(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_plain, value[:10])) + (f", ... ({len(value)})" if len(value) > 10 else "")
-    return _printable(str(value))
-
-
-def _printable(text: str) -> str:
-    """Text from outside, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    typer.echo(report.to_json() if as_json else report.to_text())
 
 
 @app.command()

@@ -57,8 +57,8 @@ class Encoder:
 
     @property
     def default_quality(self) -> int:
-        """The quality of a packet that names none: two thirds of the way up."""
-        return self.qualities * 2 // 3
+        """The quality of a packet that names none: the middle one, the finer of two."""
+        return self.qualities // 2
 
     def codes(self, images: Any) -> NDArray[np.float32]:
         """Codes of images before quantisation: float32 [N, ceil(H/s), ceil(W/s), code channels].

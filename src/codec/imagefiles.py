@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from codec.errors import CodecError, FileError, ImageError, LimitError
 from codec.files import read_bytes
 from codec.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["IMAGE_SUFFIXES", "image_paths", "png_bytes", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "image_paths", "png_bytes", "read_image", "read_images"]
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -95,6 +95,29 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]
         except Exception as error:  # damaged files make Pillow raise nearly anything
             raise ImageError(f"{path}: damaged or unsupported image file: {error}") from None
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def read_images(paths: Iterable[Path], channels: int) -> Iterator[NDArray[np.uint8]]:
+    """Each file's image as uint8 [1, H, W, C], C being ``channels``, all of the first one's size.
+
+    Raises:
+        FileError, ImageError: as ``read_image``, and for a file of another size or number of channels.
+    """
+    first: tuple[Path, tuple[int, ...]] | None = None
+    for path in paths:
+        image = read_image(path)
+        first = first or (path, image.shape)
+        if image.shape[2] != channels:
+            raise ImageError(
+                f"{path}: expected {channels} channel{'s' * (channels > 1)}, which the pair takes, "
+                f"found {image.shape[2]}; convert it to {'RGB' if channels == 3 else 'grey'} first"
+            )
+        if image.shape != first[1]:
+            raise ImageError(
+                f"{path}: expected {first[1][0]}x{first[1][1]} pixels as in {first[0]}, found "
+                f"{image.shape[0]}x{image.shape[1]}; crop or resize it, or encode it by itself"
+            )
+        yield image[None]
 
 
 def _check(image: Image.Image, path: Path, limits: Limits) -> None:

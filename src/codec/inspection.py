@@ -17,13 +17,38 @@ from codec.packet_reader import read_packet
 __all__ = ["BundleReport", "PacketReport", "inspect", "json_values"]
 
 
+@dataclass(frozen=True)
 class _Report:
-    def to_json(self) -> str:
-        """The report as one JSON object on one line; numbers that JSON does not have are null."""
-        values = {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
-        return json.dumps(json_values(values), allow_nan=False)
+    """What both kinds of report have; ``kind`` is "packet" or "bundle"."""
 
     kind: str
+
+    def to_json(self) -> str:
+        """The report as one JSON object on one line; numbers that JSON does not have are null."""
+        return json.dumps(json_values(asdict(self)), allow_nan=False)
+
+    def to_text(self) -> str:
+        """The report for a person, a line a fact, without anything that a terminal would obey."""
+        values = asdict(self)
+        provenance = values.pop("provenance", {})
+        measured = provenance.get("qualities")
+        if isinstance(measured, list):  # a stranger's bundle may call anything "qualities"
+            del provenance["qualities"]
+            provenance |= {f"quality {q}": item for q, item in enumerate(measured)}
+        facts = [*values.items(), *provenance.items()]
+        return "\n".join(f"{_printable(name):15} {_plain(fact)}" for name, fact in facts if fact is not None)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{_printable(key)} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value[:10])) + (f", ... ({len(value)})" if len(value) > 10 else "")
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def json_values(value: Any) -> Any:
@@ -60,7 +85,6 @@ class PacketReport(_Report):
     chunks: int
     bytes: int
     payload_bytes: int
-    kind = "packet"
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,6 @@ class BundleReport(_Report):
     qualities: int
     bytes: int
     provenance: dict[str, Any]
-    kind = "bundle"
 
 
 def inspect(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> PacketReport | BundleReport:
@@ -122,6 +145,7 @@ def _packet(data: bytes, limits: Limits) -> PacketReport:
         images, parts, payload = images + chunk.count, parts + 1, payload + len(chunk.payload)
         names += chunk.names or ()
     return PacketReport(
+        "packet",
         header.framing,
         header.pair.hex(),
         header.quality,
@@ -138,6 +162,7 @@ def _bundle(data: bytes, limits: Limits) -> BundleReport:
     bundle = read_bundle(data, None, limits)
     pair = bundle.pair
     return BundleReport(
+        "bundle",
         bundle.side,
         bundle.name,
         pair.digest.hex(),
