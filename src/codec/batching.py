@@ -8,19 +8,12 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["apply_in_batches", "images_within"]
+__all__ = ["apply_in_batches"]
 
 _BATCH_SIZES = (1, 16, 256)
 """256 small images' activations stay in a core's cache; the others are for single images and short tails."""
 _BATCH_VALUES = 1 << 19
 """Large images go in smaller batches: filling one up must not cost many times the images themselves."""
-_AT_ONCE_VALUES = 1 << 20
-"""Pixel values that training looks at in one call outside its steps, whose batches the user chooses."""
-
-
-def images_within(most: int, shape: tuple[int, ...]) -> int:
-    """How many images of ``shape`` [N, H, W, C] to take at once: ``most``, or fewer large ones, or 1."""
-    return max(1, min(most, _AT_ONCE_VALUES // math.prod(shape[1:])))
 
 
 def apply_in_batches(

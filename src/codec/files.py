@@ -4,7 +4,8 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,21 +73,24 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
         if sys.stdout is None:
             raise FileError("standard output: cannot be written: it is closed")
         return _write_to(sys.stdout.buffer, pieces, "standard output")
-    try:
+    with _writing(path):
         target = Path(os.path.realpath(path))
         mode = target.stat().st_mode if target.exists() else None
-        if mode is not None and not stat.S_ISREG(mode):
-            with target.open("wb") as special:
-                return _write_to(special, pieces, path)
+        regular = mode is None or stat.S_ISREG(mode)
         temporary = target.parent / f".codec-{secrets.token_hex(8)}"
-        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise _unwritable(path, error) from None
+        file = temporary.open("xb") if regular else target.open("wb")
+    if not regular:
+        with file:
+            return _write_to(file, pieces, path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             length = _write_to(file, pieces, path)
-            _finish(handle, mode, path)
-        _rename(temporary, target)
+            with _writing(path):
+                os.fsync(file.fileno())
+                if mode is not None:
+                    os.fchmod(file.fileno(), stat.S_IMODE(mode))
+        with _writing(path):
+            temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -96,36 +100,22 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
 def _write_to(file: BinaryIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:
     length = 0
     for piece in pieces:
-        try:
+        with _writing(name):
             file.write(piece)
             file.flush()  # so that a full disk is noticed here, not when the file is closed
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _unwritable(name, error) from None
         length += len(piece)
     return length
 
 
-def _finish(handle: int, mode: int | None, name: str | os.PathLike[str]) -> None:
-    """Bring the file to disk, with the mode of the one that it replaces."""
+@contextmanager
+def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell what the system says of writing to ``path``; a reader that has gone stays a BrokenPipeError."""
     try:
-        os.fsync(handle)
-        if mode is not None:
-            os.fchmod(handle, stat.S_IMODE(mode))
-    except OSError as error:
-        raise _unwritable(name, error) from None
-
-
-def _rename(temporary: Path, target: Path) -> None:
-    try:
-        temporary.replace(target)
-    except OSError as error:
-        raise _unwritable(target, error) from None
-
-
-def _unwritable(path: str | os.PathLike[str], error: OSError | ValueError) -> FileError:
-    return FileError(f"{os.fspath(path)}: cannot be written: {_reason(error)}")
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise FileError(f"{os.fspath(path)}: cannot be written: {_reason(error)}") from None
 
 
 def _reason(error: OSError | ValueError) -> str:

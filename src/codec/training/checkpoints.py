@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import orbax.checkpoint as ocp
 
@@ -10,8 +10,6 @@ from codec.errors import TrainingError
 from codec.files import write_bytes
 
 __all__ = ["Checkpoints"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 
 class Checkpoints:
@@ -54,26 +52,22 @@ class Checkpoints:
                 + "; ".join(f"{n} was {found.get(n)!r}, is now {expected.get(n)!r}" for n in names)
             )
 
-    def save(self, state: Any) -> None:
-        """Write ``state`` under its own step number, atomically; a step that is already there stays."""
-        step = int(state.step)
+    def save(self, step: int, values: dict[str, Any]) -> None:
+        """Write ``values``, a tree of arrays, atomically; a step that is already there stays."""
         if step != self._manager.latest_step():
-            self._manager.save(step, args=ocp.args.StandardSave(state._asdict()))
+            self._manager.save(step, args=ocp.args.StandardSave(values))
 
-    def restore(self, like: S) -> S:
-        """The newest state, in the structure of ``like``."""
+    def restore(self, like: dict[str, Any]) -> dict[str, Any]:
+        """The newest values, in the structure of ``like``."""
         step = self._manager.latest_step()
         try:
-            values = self._manager.restore(
-                step,
-                args=ocp.args.StandardRestore(like._asdict()),  # type: ignore[attr-defined]
-            )
+            values: dict[str, Any] = self._manager.restore(step, args=ocp.args.StandardRestore(like))
         except Exception as error:  # orbax and the stores under it raise many kinds
             raise TrainingError(
                 f"{self._manager.directory}: checkpoint {step} cannot be read ({type(error).__name__}); "
                 "remove its folder to go on from an earlier one"
             ) from None
-        return type(like)(**values)
+        return values
 
     def close(self) -> None:
         """Release the folder."""

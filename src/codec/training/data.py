@@ -1,8 +1,10 @@
 """Training and test images, uint8 [N, H, W, C]: from tensorflow-datasets, a folder, .npy or .npz."""
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from numpy.typing import NDArray
 from codec.errors import DatasetError, FileError, MissingExtraError, OptionError
 from codec.imagefiles import image_paths, read_image
 
-__all__ = ["Dataset", "load_dataset", "load_images", "load_training", "sample_digits"]
+__all__ = ["Dataset", "images_within", "load_dataset", "load_images", "load_training", "sample_digits"]
 
 Images = NDArray[np.uint8]
 
+_AT_ONCE_VALUES = 1 << 20
+"""Pixel values looked at in one call outside the training steps, whose batches the user chooses."""
 _HELD_OUT = 0.05
 _HELD_OUT_MOST = 5000
 
@@ -27,6 +31,11 @@ class Dataset:
     name: str
     training: Images
     validation: Images
+
+
+def images_within(most: int, shape: tuple[int, ...]) -> int:
+    """How many images of ``shape`` [N, H, W, C] to take at once: ``most``, or fewer large ones, or 1."""
+    return max(1, min(most, _AT_ONCE_VALUES // math.prod(shape[1:])))
 
 
 def load_training(dataset: str | None, images: str | Path | None, seed: int) -> Dataset:
@@ -98,14 +107,12 @@ def _prepare(builder: Any, name: str, split: str, first: Exception) -> Any:
     prepared = builder.info.splits
     if prepared and split not in prepared:
         raise DatasetError(f"dataset {name}: expected one of the splits {list(prepared)}, found {split!r}")
-    try:
-        import tensorflow  # noqa: F401  (only to learn whether preparing is possible)
-    except ImportError:
+    if find_spec("tensorflow") is None:
         raise DatasetError(
             f"dataset {name}: not prepared in {builder.data_path} and TensorFlow, which prepares it, is not "
             f"installed; set TFDS_DATA_DIR to a folder with a prepared copy, run pip install tensorflow, "
             f"or train on your own images with --images"
-        ) from None
+        )
     try:
         builder.download_and_prepare()
         return builder.as_data_source(split=split)

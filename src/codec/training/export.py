@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Side
-from codec.batching import images_within
 from codec.bundle import Bundle, Pair, Weights, weights_digest
 from codec.decoder import Decoder
 from codec.encoder import Encoder
@@ -29,6 +28,7 @@ from codec.evaluation import evaluate, pixel_errors, psnr
 from codec.quantise import dequantise, quantise
 from codec.synthesis import Synthesis
 from codec.tables import TOTAL, Table
+from codec.training.data import images_within
 from codec.training.settings import Settings
 
 __all__ = ["QUALITIES", "export_pair", "table_from_counts"]

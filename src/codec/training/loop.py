@@ -21,13 +21,12 @@ import optax
 from jax import Array
 
 from codec.analysis import Analysis
-from codec.batching import images_within
 from codec.errors import TrainingError
 from codec.evaluation import psnr
 from codec.images import pad, to_float
 from codec.synthesis import Synthesis
 from codec.training.checkpoints import Checkpoints
-from codec.training.data import Dataset
+from codec.training.data import Dataset, images_within
 from codec.training.losses import LOSSES
 from codec.training.settings import Settings
 
@@ -211,7 +210,7 @@ def train(
     batches = len(training) // settings.batch_size
     state = initial_state(settings, training.shape[1:])
     if resume:
-        state = checkpoints.restore(state)
+        state = State(**checkpoints.restore(state._asdict()))
     images = jnp.asarray(training)
     epoch, batch = divmod(int(state.step), batches)
     watcher.on_start(epoch, batches)
@@ -226,7 +225,7 @@ def train(
                 watcher.on_step(batch, state, done / (perf_counter() - started))
                 # An epoch's last step is followed by its validation: a checkpoint in between would skip it.
                 if batch < batches and interrupted():
-                    checkpoints.save(state)
+                    checkpoints.save(int(state.step), state._asdict())
                     raise _interruption(state, epoch)
             rate = done / (perf_counter() - started) if done else 0.0
             loss, error = validate(settings, state.weights, validation)
@@ -244,7 +243,7 @@ def train(
             state = state._replace(loss_sum=jnp.float32(0), error_sum=jnp.float32(0))
             # Metrics first: resuming drops a line too many, but could not make up for one too few.
             watcher.on_epoch(metrics, state)
-            checkpoints.save(state)
+            checkpoints.save(int(state.step), state._asdict())
             if interrupted():
                 raise _interruption(state, epoch)
             epoch, batch = epoch + 1, 0

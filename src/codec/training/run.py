@@ -23,6 +23,7 @@ from codec.evaluation import psnr
 from codec.files import write_bytes
 from codec.imagefiles import png_bytes
 from codec.images import crop, pad, to_float
+from codec.inspection import json_values
 from codec.pictures import picture_rows
 from codec.synthesis import Synthesis
 from codec.training.checkpoints import Checkpoints
@@ -113,7 +114,12 @@ class _Reporter(Watcher):
         self._batches = batches
         self._epoch = epoch
         self._task = self._progress.add_task(
-            "", total=self._settings.epochs * batches, epoch=epoch + 1, loss=0.0, psnr=0.0, rate=0.0
+            "",
+            total=self._settings.epochs * batches,
+            epoch=min(epoch + 1, self._settings.epochs),
+            loss=0.0,
+            psnr=0.0,
+            rate=0.0,
         )
         self._progress.update(self._task, completed=epoch * batches)
 
@@ -131,7 +137,7 @@ class _Reporter(Watcher):
     def on_epoch(self, metrics: EpochMetrics, state: State) -> None:
         """One line and one picture."""
         self._epoch = metrics.epoch
-        self._lines.append(json.dumps(asdict(metrics)))
+        self._lines.append(json.dumps(json_values(asdict(metrics)), allow_nan=False))
         write_bytes(self._metrics, ("\n".join(self._lines) + "\n").encode())
         preview = picture_rows({"original": self._images, "reconstruction": self._reconstruct(state.weights)})
         write_bytes(self._out / "preview.png", png_bytes(preview))
