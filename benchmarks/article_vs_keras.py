@@ -19,12 +19,12 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.analysis import Analysis
+from codec.analysis import build_analysis
 from codec.bundle import Bundle
 from codec.evaluation import psnr
 from codec.images import to_float
 from codec.loading import load_bundle
-from codec.synthesis import Synthesis
+from codec.synthesis import build_synthesis
 from codec.training.data import load_dataset, load_training
 from codec.training.losses import binary_cross_entropy
 
@@ -37,9 +37,9 @@ def measure_pair(encoder: Bundle, decoder: Bundle, images: NDArray[np.uint8]) ->
 
     @jax.jit
     def losses(batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-        codes = Analysis(architecture).apply({"params": encoder.parameters()}, batch)
+        codes = build_analysis(architecture).apply({"params": encoder.parameters()}, batch)
         parameters = {"params": decoder.parameters()}
-        logits: Any = Synthesis(architecture).apply(parameters, codes, method="logits")
+        logits: Any = build_synthesis(architecture).apply(parameters, codes, method="logits")
         return binary_cross_entropy(logits, batch), ((jax.nn.sigmoid(logits) - batch) ** 2).mean()
 
     batches = [to_float(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]

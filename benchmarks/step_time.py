@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from codec.analysis import Analysis
-from codec.architecture import Architecture
-from codec.synthesis import Synthesis
+from codec.analysis import ConvolutionalAnalysis
+from codec.architecture import Convolutional
+from codec.synthesis import ConvolutionalSynthesis
 from codec.training.losses import binary_cross_entropy
 
 _ROUNDS = 15
@@ -42,7 +42,8 @@ class Library(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> Any:
-        return Synthesis(Architecture()).logits(Analysis(Architecture())(x))
+        codes = ConvolutionalAnalysis(Convolutional())(x)
+        return ConvolutionalSynthesis(Convolutional()).logits(codes)
 
 
 def stepper(model: nn.Module, images: jax.Array) -> Callable[[], None]:

@@ -3,14 +3,16 @@
     python -m benchmarks.tables            prints them
     python -m benchmarks.tables --write    puts them into README.md, between their markers
 
-The results: TFDS_DATA_DIR=... codec evaluate --encoder article --decoder article --dataset mnist --split test
---quality all --json > benchmarks/results/article.jsonl
+The results, for each shipped pair: TFDS_DATA_DIR=... codec evaluate --encoder NAME --decoder NAME
+--dataset mnist --split test --quality all --json > benchmarks/results/NAME.jsonl
 """
 
 import json
 import re
 import sys
 from pathlib import Path
+
+from codec.loading import pretrained
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -31,8 +33,8 @@ def rate_table(name: str) -> str:
 def with_tables(text: str) -> str:
     """``text`` with every marked table made anew: <!-- table: NAME --> ... <!-- end -->."""
     return re.sub(
-        r"(<!-- table: (\S+) -->\n).*?(\n<!-- end -->)",
-        lambda match: match[1] + rate_table(match[2]) + match[3],
+        r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)",
+        lambda match: match[1] + rate_table(match[2]) + "\n" + match[3],
         text,
         flags=re.DOTALL,
     )
@@ -43,4 +45,5 @@ if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
         readme.write_text(with_tables(readme.read_text()))
     else:
-        print(rate_table("article"))
+        for pair in pretrained():
+            print(f"{pair}\n\n{rate_table(pair)}\n")

@@ -51,7 +51,7 @@ def receive(folder: Path, packet: Path) -> NDArray[np.uint8]:
 def main() -> None:
     """Set up the two folders, send at three qualities, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pair", default="article", help="a pair that ships with the package")
+    parser.add_argument("--pair", default="mnist", help="a pair that ships with the package")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for all that is written")
     options = parser.parse_args()
 

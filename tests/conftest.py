@@ -1,56 +1,93 @@
 """Small pairs and images that many tests share. No network is trained for them: random weights will do."""
 
 import math
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Side
+from codec.architecture import Architecture, Convolutional, Side
 from codec.bundle import Bundle, Pair, weights_digest
+from codec.context import to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.quantise import quantise
 from codec.samples import sample_images
-from codec.training.export import table_from_counts
+from codec.tables import Table
+from codec.training.calibration import table_from_counts
+from codec.training.integers import context_model, logistic_tables
+from codec.training.prior import Prior
 
 
-def random_weights(architecture: Architecture, side: Side, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Glorot-like random weights, biases included."""
+def random_weights(architecture: Architecture, side: Side, seed: int) -> dict[str, NDArray[Any]]:
+    """Glorot-like random weights, biases included, in the types that a bundle stores."""
     rng = np.random.default_rng(seed)
     return {
-        name: rng.normal(0, 1 / math.sqrt(math.prod(shape[:-1])), shape).astype(np.float32)
+        name: rng.normal(0, 1 / math.sqrt(math.prod(shape[:-1])), shape).astype(
+            architecture.weight_dtype(name)
+        )
         for name, shape in architecture.weight_shapes(side).items()
     }
 
 
 def random_pair(
-    architecture: Architecture, images: NDArray[np.uint8], seed: int = 0, qualities: int = 3
+    architecture: Architecture,
+    images: NDArray[np.uint8],
+    seed: int = 0,
+    qualities: int = 3,
+    groups: tuple[int, ...] = (),
 ) -> tuple[Bundle, Bundle]:
-    """A whole pair with random weights, and tables counted on the codes of ``images``."""
+    """A whole pair with random weights, and tables made for the codes of ``images``.
+
+    Args:
+        groups: of a context model with random weights; none is tables counted by channel.
+    """
     analysis = random_weights(architecture, "encoder", seed)
     synthesis = random_weights(architecture, "decoder", seed + 1)
     digests = weights_digest(analysis), weights_digest(synthesis)
     height, width = images.shape[1:3]
     channels = architecture.code_channels
-    ones = np.ones((1, channels), np.float32)
-    probe = Pair(architecture, height, width, ones, ((),), *digests)
-    codes = Encoder(Bundle("encoder", probe, analysis)).codes(images)
-    scale = max(float(codes.std()), 1e-3)
+    ones = np.ones((qualities, channels), np.float32)
+    probe = Encoder(
+        Bundle("encoder", Pair(architecture, height, width, ones, ((),) * qualities, *digests), analysis)
+    )
+    codes = [probe.codes(images, quality=quality) for quality in range(qualities)]
+    scale = max(float(codes[0].std()), 1e-3)
     steps = np.stack([np.full(channels, scale * 0.5**q, np.float32) for q in range(qualities)])
-    tables = []
-    for row in steps:
-        symbols = quantise(codes, row).reshape(-1, channels).T
-        low = [int(values.min()) for values in symbols]
-        tables.append(
-            tuple(
-                table_from_counts(least, np.bincount(values - least))
-                for least, values in zip(low, symbols, strict=True)
-            )
+    symbols = [quantise(some, row) for some, row in zip(codes, steps, strict=True)]
+    context = None
+    tables: tuple[tuple[Table, ...], ...]
+    if groups:
+        elements = np.stack([to_elements(some, sum(groups)) for some in symbols])
+        tables = (logistic_tables()[1],)
+        context = context_model(random_prior(groups, 5, qualities, seed + 2), groups, 5, elements)
+    else:
+        tables = tuple(
+            tuple(count_table(some[..., channel].ravel()) for channel in range(channels)) for some in symbols
         )
-    pair = Pair(architecture, height, width, steps, tuple(tables), *digests)
+    pair = Pair(architecture, height, width, steps, tables, *digests, context)
     provenance = {"name": "random", "seed": seed}
     return Bundle("encoder", pair, analysis, provenance), Bundle("decoder", pair, synthesis, provenance)
+
+
+def count_table(symbols: NDArray[np.int32]) -> Table:
+    low = int(symbols.min())
+    return table_from_counts(low, np.bincount(symbols - low))
+
+
+def random_prior(groups: tuple[int, ...], units: int, qualities: int, seed: int) -> dict[str, Any]:
+    """A prior whose every parameter is drawn at random, so that nothing in it is idle."""
+    shapes = jax.eval_shape(
+        Prior(groups, units, qualities).init,
+        jax.random.key(0),
+        jnp.zeros((1, sum(groups))),
+        jnp.zeros(1, int),
+    )
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(0, 0.3, leaf.shape) for name, leaf in shapes["params"].items()}
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +101,7 @@ def small_bundles() -> tuple[Bundle, Bundle]:
     """A pair of few weights for grey images of 8x8: codes of 4x4x3."""
     rng = np.random.default_rng(5)
     images = rng.integers(0, 256, (50, 8, 8, 1), np.uint8)
-    return random_pair(Architecture(code_channels=3, layers=1, filters=4), images)
+    return random_pair(Convolutional(code_channels=3, layers=1, filters=4), images)
 
 
 @pytest.fixture(scope="session")

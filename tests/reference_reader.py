@@ -20,6 +20,14 @@ MAX_SYMBOLS, MAX_DEPTH = 2**24, 16
 BATCH, STREAM, SHAPE, NAMES = 1, 2, 4, 8
 SHARED = "architecture image context steps table_low table_length table_frequencies"
 SHARED += " analysis_sha256 synthesis_sha256"
+KINDS = {  # the most that each value of an architecture may be; the least is 1
+    "convolutional": {"image_channels": 4, "code_channels": 1024, "layers": 6, "filters": 1024},
+    "dense": {
+        **{"image_channels": 4, "code_channels": 1024, "layers": 6, "rows": 1024, "columns": 1024},
+        **{"filters": 1024, "units": 16384, "elements": 65536, "qualities": 256},
+    },
+}
+CONTEXT = "groups units weights input_gain hidden_bias hidden_shift output_gain output_bias table_index"
 SIZED = {  # MessagePack's first byte: kind, bytes of the value or length, the least of these
     **{0xC4: ("bin", 1, 0), 0xC5: ("bin", 2, 2**8), 0xC6: ("bin", 4, 2**16)},
     **{0xCC: ("int", 1, 2**7), 0xCD: ("int", 2, 2**8), 0xCE: ("int", 4, 2**16)},
@@ -32,17 +40,35 @@ Table = tuple[int, list[int]]  # lowest symbol; bounds of the entries, 0 to 2^24
 FLAT = [entry * 2**16 for entry in range(257)]
 
 
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Context:
+    """A context model; `matrices` are the H and the O of each group but the first."""
+
+    groups: list[int]
+    matrices: list[tuple[Integers, Integers]]
+    input_gain: Integers
+    hidden_bias: Integers
+    hidden_shift: Integers
+    output_gain: Integers
+    output_bias: Integers
+    table_index: Integers
+
+
 @dataclass(frozen=True)
 class Bundle:
-    """One side of a pair; `tables` is indexed by quality, then by context."""
+    """One side of a pair; `tables` has a row for each quality, or one alone if there is a `context`."""
 
     side: str
     pair: bytes
     architecture: dict[str, Any]
     image: tuple[int, int]
+    context: Context | None
     steps: NDArray[np.float32]
     tables: list[list[Table]]
-    weights: dict[str, NDArray[np.float32]]
+    weights: dict[str, NDArray[Any]]
     provenance: dict[str, Any]
 
 
@@ -171,24 +197,84 @@ def tensor(value: Any, name: str, dtype: str, *shape: int | None) -> NDArray[Any
     return array
 
 
-def read_tables(tensors: list[Any], qualities: int, contexts: int) -> list[list[Table]]:
-    low = tensor(tensors[0], "table_low", "int32", qualities, contexts)
-    length = tensor(tensors[1], "table_length", "int32", qualities, contexts)
+def grid(architecture: dict[str, Any], height: int, width: int) -> tuple[int, int, int]:
+    """Rows, columns and channels of the codes of an image."""
+    stride = 2 ** architecture["layers"]
+    return -(-height // stride), -(-width // stride), architecture["code_channels"]
+
+
+def read_architecture(value: Any) -> Map:
+    require(isinstance(value, Map) and value.get("kind") in [*KINDS], "unknown architecture")
+    most = KINDS[value["kind"]]
+    _, *values = fields(value, " ".join(["kind", *most]))
+    for (key, bound), given in zip(most.items(), values, strict=True):
+        if several := value["kind"] == "dense" and key == "filters":
+            require(isinstance(given, list) and len(given) == value["layers"], "filters: one a layer")
+        numbers = given if several else [given]
+        require(all(integer(n, 1, bound) for n in numbers), f"{key} out of bounds")
+    if value["kind"] == "dense":
+        values = [value["rows"], value["columns"], value["code_channels"]]
+        require(value["elements"] <= math.prod(values), "more elements than codes")
+    assert isinstance(value, Map)
+    return value
+
+
+def read_context(value: Any, codes: int, qualities: int, tables: int) -> Context:
+    groups, units, *tensors = fields(value, CONTEXT)
+    require(isinstance(groups, list) and 1 <= len(groups) <= 64, "not 1 to 64 groups")
+    require(all(integer(n, 1, 2**16) for n in [*groups, units]), "groups or units out of bounds")
+    total, later, shapes = sum(groups), len(groups) - 1, []
+    require(total <= codes, "more elements than codes")
+    for g, m in enumerate(groups[1:], 1):
+        n = sum(groups[:g])
+        shapes += [(n, units), (n + g * units, 2 * m)]
+    sizes = [math.prod(shape) for shape in shapes]
+
+    limits: list[tuple[int, int, tuple[int | None, ...]]] = [
+        (-127, 127, (sum(sizes),)),
+        (0, 2**20, (qualities, total)),
+        (1 - 2**24, 2**24 - 1, (qualities, later, units)),
+        (0, 23, (later, units)),
+        (0, 2**28 - 1, (qualities, 2, total)),
+        (-(2**20), 2**20, (qualities, 2, total)),
+        (0, tables - 1, (None, 16)),
+    ]
+    arrays = []
+    for name, given, (least, most, shape) in zip(CONTEXT.split()[2:], tensors, limits, strict=True):
+        array = tensor(given, name, "int8" if name == "weights" else "int32", *shape).astype(np.int64)
+        require(((array >= least) & (array <= most)).all(), f"{name} out of bounds")
+        arrays.append(array)
+    weights, input_gain, hidden_bias, *others = arrays
+    require(len(others[-1]) >= 1, "no scales")
+
+    parts = np.split(weights, np.cumsum(sizes))[: len(sizes)]
+    given = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    matrices = list(zip(given[::2], given[1::2], strict=True))
+    for g, (inward, outward) in enumerate(matrices):
+        sums = 127 * abs(inward).sum(axis=0) + abs(hidden_bias[:, g]).max(axis=0)
+        require(sums.max() < 2**24 and 127 * abs(outward).sum(axis=0).max() < 2**24, "sums too large")
+    return Context(groups, matrices, input_gain, hidden_bias, *others)
+
+
+def read_tables(tensors: list[Any], rows: int, tables: int | None) -> list[list[Table]]:
+    low = tensor(tensors[0], "table_low", "int32", rows, tables)
+    require(1 <= low.shape[1] <= 2**16, "not 1 to 65,536 tables")
+    length = tensor(tensors[1], "table_length", "int32", *low.shape)
     require(((length == 0) | (length >= 2)).all(), "table length below 0, or 1")
     total = int(length.sum(dtype=np.int64))
     rest = tensor(tensors[2], "table_frequencies", "uint16", total).astype(np.int64)
-    tables: list[Table] = []
+    found: list[Table] = []
     for least, count in zip(low.ravel().tolist(), length.ravel().tolist(), strict=True):
         most = least + max(count - 2, 0)
         require(least >= -(2**15) and most < 2**15, "table symbol beyond 16 bits")
         own, rest = rest[:count], rest[count:]
         good = (own >= 1).all() and own.sum() == (2**16 if count else 0)
         require(good, "table frequencies not at least 1 with a sum of 65,536")
-        tables.append((least, [0, *(np.cumsum(own) * 256).tolist()] if count else []))
-    return [tables[q * contexts : (q + 1) * contexts] for q in range(qualities)]
+        found.append((least, [0, *(np.cumsum(own) * 256).tolist()] if count else []))
+    return [found[row * low.shape[1] : (row + 1) * low.shape[1]] for row in range(rows)]
 
 
-def read_weights(values: Any, side: str, architecture: Map) -> dict[str, NDArray[np.float32]]:
+def convolutional_shapes(side: str, architecture: Map) -> dict[str, tuple[int, ...]]:
     image, code, layers, filters = list(architecture.values())[1:]
     if side == "encoder":
         names = [f"convolution_{i}" for i in range(layers)]
@@ -196,12 +282,44 @@ def read_weights(values: Any, side: str, architecture: Map) -> dict[str, NDArray
     else:
         names = [*(f"transposed_{i}" for i in range(layers)), "convolution"]
         widths = [code, *[filters] * layers, image]
-    require(isinstance(values, list) and len(values) == 2 * len(names), "not as many weights")
-    weights = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for i, name in enumerate(names):
-        bias, kernel, shape = f"{name}/bias", f"{name}/kernel", (3, 3, *widths[i : i + 2])
-        weights[bias] = tensor(values[2 * i], bias, "float32", shape[-1])
-        weights[kernel] = tensor(values[2 * i + 1], kernel, "float32", *shape)
+        shapes |= {f"{name}/bias": (widths[i + 1],), f"{name}/kernel": (3, 3, *widths[i : i + 2])}
+    return shapes
+
+
+def dense_shapes(side: str, architecture: Map) -> dict[str, tuple[int, ...]]:
+    image, _, layers, rows, columns, filters, units, elements, qualities = [*architecture.values()][1:]
+    pixels, inner = rows * columns * 4**layers * image, rows * columns * filters[-1]
+    widths = [image, *filters]
+    middle = {"dense_1/bias": (qualities, units), "dense_1/kernel": (units, units)}
+    codes = {"codes/bias": (qualities, elements), "codes/log_gain": (qualities, elements)}
+    shapes: dict[str, tuple[int, ...]]
+    if side == "encoder":
+        shapes = {"linear/kernel": (pixels, elements)}
+        for i in range(layers):
+            shapes[f"convolution_{i}/bias"] = (widths[i + 1],)
+            shapes[f"convolution_{i}/kernel"] = (3, 3, 4 * widths[i], widths[i + 1])
+        shapes |= {"dense_0/bias": (qualities, units), "dense_0/kernel": (inner, units), **middle}
+        shapes |= {"dense_2/kernel": (units, elements), **codes}
+        return shapes | {"feedback/gain": (qualities, elements), "feedback/live": (432,)}
+    shapes = {**codes, "linear/bias": (pixels,), "linear/kernel": (elements, pixels)}
+    shapes |= {"dense_0/bias": (qualities, units), "dense_0/kernel": (elements, units), **middle}
+    shapes |= {"dense_2/bias": (qualities, filters[-1]), "dense_2/kernel": (units, inner)}
+    for i, (before, after) in enumerate(zip(widths[:0:-1], widths[-2::-1], strict=True)):
+        shapes[f"convolution_{i}/bias"] = (4 * after,)
+        shapes[f"convolution_{i}/kernel"] = (3, 3, before, 4 * after)
+    return shapes
+
+
+def read_weights(values: Any, side: str, architecture: Map) -> dict[str, NDArray[Any]]:
+    dense = architecture["kind"] == "dense"
+    shapes = (dense_shapes if dense else convolutional_shapes)(side, architecture)
+    require(isinstance(values, list) and len(values) == len(shapes), "not as many weights")
+    weights = {}
+    for value, (name, shape) in zip(values, shapes.items(), strict=True):
+        half = dense and name.endswith("/kernel")
+        weights[name] = tensor(value, name, "float16" if half else "float32", *shape)
     return weights
 
 
@@ -217,23 +335,29 @@ def read_bundle(data: bytes) -> Bundle:
     require(isinstance(provenance, Map) and plain(provenance), "provenance not plain values")
 
     architecture, image, context, steps, *tensors, inward, outward = fields(unpack(shared), SHARED)
-    kind, *numbers = fields(architecture, "kind image_channels code_channels layers filters")
-    require(kind == "convolutional" and context == "channel", "unknown architecture or context")
-    require(all(integer(n, 1, 2**16) for n in numbers), "architecture out of bounds")
+    architecture = read_architecture(architecture)
     require(isinstance(image, list) and len(image) == 2, "image size not two integers")
     require(all(integer(n, 1, 2**16 - 1) for n in image), "image size out of bounds")
     for digest in (inward, outward):
         require(isinstance(digest, bytes) and len(digest) == 32, "digest not 32 bytes")
-    contexts = architecture["code_channels"]
-    steps = tensor(steps, "steps", "float32", None, contexts)
+    shape = grid(architecture, *image)
+    steps = tensor(steps, "steps", "float32", None, shape[2])
     require(1 <= len(steps) <= 256, "not 1 to 256 qualities")
-    require((steps > 0).all(), "step not positive")
-    tables = read_tables(tensors, len(steps), contexts)
+    require(((steps >= 2.0**-40) & (steps <= 2.0**40)).all(), "step out of bounds")
+    if architecture["kind"] == "dense":
+        require(shape[:2] == (architecture["rows"], architecture["columns"]), "image size not taken")
+        require(architecture["qualities"] == len(steps), "other number of qualities")
+    if context == "channel":
+        model, tables = None, read_tables(tensors, len(steps), shape[2])
+    else:
+        tables = read_tables(tensors, 1, None)
+        require(all(bounds for _, bounds in tables[0]), "certain table with a context model")
+        model = read_context(context, math.prod(shape), len(steps), len(tables[0]))
     weights = read_weights(values, side, architecture)
     digest = sha256(b"".join(value.encoding for value in values)).digest()
     require(digest == (inward if side == "encoder" else outward), "weights are not the pair's")
     pair, size = sha256(shared).digest(), (image[0], image[1])
-    return Bundle(side, pair, architecture, size, steps, tables, weights, provenance)
+    return Bundle(side, pair, architecture, size, model, steps, tables, weights, provenance)
 
 
 class RangeDecoder:
@@ -268,23 +392,66 @@ class RangeDecoder:
         return found
 
 
-def read_payload(payload: bytes, tables: list[Table], shape: list[int]) -> NDArray[np.int32]:
+def read_run(decoder: RangeDecoder, table: Table, offsets: Integers) -> Integers:
+    """The symbols of a run, of these offsets."""
+    low, bounds = table
+    if not bounds:
+        return np.full(len(offsets), low)
+    entries, escape = np.array(decoder.entries(bounds, len(offsets)), np.int64), len(bounds) - 2
+    run = low + entries + offsets
+    escaped = np.flatnonzero(entries == escape).tolist()
+    octets = decoder.entries(FLAT, 2 * len(escaped))
+    for place, high, rest in zip(escaped, octets[::2], octets[1::2], strict=True):
+        run[place] = 256 * high + rest - 32768
+        least = low + offsets[place]
+        require(not least <= run[place] < least + escape, "escaped symbol that has an entry")
+    require(((run >= -(2**15)) & (run < 2**15)).all(), "symbol beyond 16 bits")
+    return run
+
+
+def read_elements(
+    decoder: RangeDecoder, model: Context, row: list[Table], quality: int, count: int
+) -> Integers:
+    """The elements [count, D] of some images, by a context model and its row of tables."""
+    n = 0
+    elements = np.zeros((count, sum(model.groups)), np.int64)
+    inputs, hidden = np.zeros((2, count, 0), np.int64)
+    for g, m in enumerate(model.groups):
+        own = slice(n, n + m)
+        values = np.tile(model.output_bias[quality, :, own].ravel(), (count, 1))
+        if g:
+            inward, outward = model.matrices[g - 1]
+            sums = inputs @ inward + model.hidden_bias[quality, g - 1]
+            hidden = np.hstack([hidden, np.clip(sums >> model.hidden_shift[g - 1], 0, 127)])
+            sums = np.hstack([inputs, hidden]) @ outward * model.output_gain[quality, :, own].ravel()
+            values += (sums + 2**23) >> 24
+        mean = np.clip(values[:, :m], -(2**19), 2**19 - 1)
+        scale = np.clip(values[:, m:], 0, len(model.table_index) - 1)
+        tables, offsets = model.table_index[scale, mean % 16], mean >> 4
+        for table in np.unique(tables).tolist():
+            members = tables == table
+            elements[:, own][members] = read_run(decoder, row[table], offsets[members])
+        gained = (np.clip(elements[:, own], -127, 127) * model.input_gain[quality, own] + 128) >> 8
+        inputs, n = np.hstack([inputs, np.clip(gained, -127, 127)]), n + m
+    return elements
+
+
+def read_payload(payload: bytes, bundle: Bundle, quality: int, shape: list[int]) -> NDArray[np.int32]:
     """The symbols of one chunk, [N, h, w, C]."""
-    symbols = np.empty(shape, np.int32)
+    count, height, width, channels = shape
+    places = height * width
     decoder = RangeDecoder(payload)
-    for context, (low, bounds) in enumerate(tables):
-        symbols[..., context] = low
-        if bounds:
-            entries = decoder.entries(bounds, math.prod(shape[:3]))
-            run, escape = np.array(entries, np.int32) + low, len(bounds) - 2
-            escaped = [place for place, entry in enumerate(entries) if entry == escape]
-            octets = decoder.entries(FLAT, 2 * len(escaped))
-            for place, high, rest in zip(escaped, octets[::2], octets[1::2], strict=True):
-                run[place] = 256 * high + rest - 32768
-                require(not low <= run[place] < low + escape, "escaped symbol that has an entry")
-            symbols[..., context] = run.reshape(shape[:3])
+    flat = np.zeros((count, channels * places), np.int64)
+    if bundle.context:
+        elements = read_elements(decoder, bundle.context, bundle.tables[0], quality, count)
+        flat[:, : elements.shape[1]] = elements
+    else:
+        for channel, table in enumerate(bundle.tables[quality]):
+            run = read_run(decoder, table, np.zeros(count * places, np.int64))
+            flat[:, channel * places : (channel + 1) * places] = run.reshape(count, places)
     require(len(payload) <= 4 * decoder.words, "payload longer than the words read")
-    return symbols
+    symbols = flat.reshape(count, channels, height, width).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(symbols, np.int32)
 
 
 def read_names(cursor: Cursor, count: int) -> list[str]:
@@ -345,27 +512,66 @@ def read_packet(packet: bytes, bundle: Bundle) -> Decoded:
     require(bundle.pair.startswith(digest), "packet of another pair")
     require(quality < len(bundle.steps), "quality that the pair does not have")
 
-    stride, channels = 2 ** bundle.architecture["layers"], bundle.architecture["code_channels"]
-    grid = [-(-height // stride), -(-width // stride), channels]
-    claim = sum(count for count, _ in chunks) * math.prod(grid)
+    shape = grid(bundle.architecture, height, width)
+    if bundle.context or bundle.architecture["kind"] == "dense":
+        require(shape == grid(bundle.architecture, *bundle.image), "image size that the pair does not take")
+    claim = sum(count for count, _ in chunks) * math.prod(shape)
     require(claim <= MAX_SYMBOLS, "packet claims too many symbols")
     names: list[str] = []
-    parts = [np.empty((0, *grid), np.int32)]
+    parts = [np.empty((0, *shape), np.int32)]
     for count, body in chunks:
         cursor = Cursor(body)
         names += read_names(cursor, count) if flags & NAMES else []
-        parts.append(read_payload(body[cursor.at :], bundle.tables[quality], [count, *grid]))
+        parts.append(read_payload(body[cursor.at :], bundle, quality, [count, *shape]))
     symbols = np.concatenate(parts)
     with np.errstate(over="ignore"):
         codes = symbols.astype(np.float32) * bundle.steps[quality]
     return Decoded(quality, height, width, names if flags & NAMES else None, symbols, codes)
 
 
-def synthesise(bundle: Bundle, codes: NDArray[np.float32]) -> NDArray[np.float64]:
+def convolve(x: NDArray[np.float64], weights: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:
+    kernel, (_, h, w, _) = weights[f"{name}/kernel"], x.shape
+    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    y = sum(x[:, r : r + h, c : c + w] @ kernel[r, c] for r, c in np.ndindex(3, 3))
+    return np.asarray(y + weights[f"{name}/bias"])
+
+
+def act(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(x > 0, x, 0.2 * x)
+
+
+def depth_to_space(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    n, h, w, c = x.shape
+    blocks = x.reshape(n, h, w, 2, 2, c // 4)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, c // 4)
+
+
+def synthesise_dense(
+    sizes: dict[str, Any], weights: dict[str, NDArray[Any]], codes: NDArray[np.float64], q: int
+) -> NDArray[np.float64]:
+    count = len(codes)
+    flat = codes.transpose(0, 3, 1, 2).reshape(count, math.prod(codes.shape[1:]))
+    elements = flat[:, : sizes["elements"]]
+    z = elements * np.exp(weights["codes/log_gain"][q]) + weights["codes/bias"][q]
+    y = act(z @ weights["dense_0/kernel"] + weights["dense_0/bias"][q])
+    y = y + act(y @ weights["dense_1/kernel"] + weights["dense_1/bias"][q])
+    y = (y @ weights["dense_2/kernel"]).reshape(count, sizes["rows"], sizes["columns"], sizes["filters"][-1])
+    y = act(y + weights["dense_2/bias"][q])
+    for i in range(sizes["layers"]):
+        y = convolve(y, weights, f"convolution_{i}")
+        y = depth_to_space(act(y) if i < sizes["layers"] - 1 else y)
+    line = z @ weights["linear/kernel"] + weights["linear/bias"]
+    image: NDArray[np.float64] = np.clip(y + line.reshape(y.shape), 0, 1)
+    return image
+
+
+def synthesise(bundle: Bundle, codes: NDArray[np.float32], quality: int = 0) -> NDArray[np.float64]:
     """The images [N, H, W, K], in 0 to 1 and of whole multiples of the stride, of some codes."""
     require(bundle.side == "decoder", "images need a decoder bundle")
     weights = {name: array.astype(np.float64) for name, array in bundle.weights.items()}
     x = codes.astype(np.float64)
+    if bundle.architecture["kind"] == "dense":
+        return synthesise_dense(bundle.architecture, weights, x, quality)
     for i in range(bundle.architecture["layers"]):
         kernel, bias = weights[f"transposed_{i}/kernel"], weights[f"transposed_{i}/bias"]
         n, h, w, _ = x.shape
@@ -373,7 +579,4 @@ def synthesise(bundle: Bundle, codes: NDArray[np.float32]) -> NDArray[np.float64
         for r, c in np.ndindex(3, 3):
             y[:, 2 - r : 2 - r + 2 * h : 2, 2 - c : 2 - c + 2 * w : 2] += x @ kernel[r, c]
         x = np.maximum(y[:, :-1, :-1] + bias, 0)
-    kernel, bias, (n, h, w, _) = weights["convolution/kernel"], weights["convolution/bias"], x.shape
-    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    y = sum(x[:, r : r + h, c : c + w] @ kernel[r, c] for r, c in np.ndindex(3, 3)) + bias
-    return np.exp(-np.logaddexp(0, -y))
+    return np.exp(-np.logaddexp(0, -convolve(x, weights, "convolution")))

@@ -13,29 +13,41 @@ import pytest
 from jax import Array
 from numpy.typing import NDArray
 
-from codec.analysis import Analysis
-from codec.architecture import Architecture, Side
+from codec.analysis import build_analysis
+from codec.architecture import Architecture, Convolutional, Dense, Side
 from codec.errors import BundleError, OptionError
-from codec.synthesis import Synthesis
+from codec.synthesis import build_synthesis
 from tests.conftest import random_weights
 
-ARTICLE = Architecture()
-ARCHITECTURES = pytest.mark.parametrize(
-    "architecture",
-    [
-        ARTICLE,
-        Architecture(image_channels=3, code_channels=5, layers=1, filters=8),
-        Architecture(image_channels=3, code_channels=16, layers=3, filters=6),
-    ],
-    ids=["article", "RGB in one layer", "RGB in three layers"],
-)
+ARTICLE = Convolutional()
+CONVOLUTIONAL = {
+    "article": ARTICLE,
+    "RGB in one layer": Convolutional(image_channels=3, code_channels=5, layers=1, filters=8),
+    "RGB in three layers": Convolutional(image_channels=3, code_channels=16, layers=3, filters=6),
+}
+DENSE = {
+    "dense": Dense(),
+    "dense, RGB in one layer": Dense(
+        image_channels=3, layers=1, filters=(5,), rows=3, columns=2, elements=17, units=6, qualities=2
+    ),
+    "dense, three layers": Dense(
+        layers=3, filters=(2, 3, 4), rows=1, columns=2, elements=30, units=5, qualities=3
+    ),
+}
+
+
+def each(*kinds: dict[str, Any]) -> pytest.MarkDecorator:
+    named = {name: architecture for kind in kinds for name, architecture in kind.items()}
+    return pytest.mark.parametrize("architecture", named.values(), ids=named)
+
+
 SIDES = pytest.mark.parametrize("side", get_args(Side))
 
 
 class PlainAnalysis(nn.Module):
     """The analysis as the article writes it, in flax's own layers."""
 
-    architecture: Architecture
+    architecture: Convolutional
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
@@ -50,7 +62,7 @@ class PlainAnalysis(nn.Module):
 class PlainSynthesis(nn.Module):
     """The synthesis as the article writes it, in flax's own layers."""
 
-    architecture: Architecture
+    architecture: Convolutional
 
     @nn.compact
     def __call__(self, codes: Array) -> Array:
@@ -64,15 +76,16 @@ class PlainSynthesis(nn.Module):
 
 def network(architecture: Architecture, side: Side) -> tuple[nn.Module, tuple[int, ...]]:
     """One half, and the shape of two images or codes that it takes."""
-    size = 3 * architecture.stride, 2 * architecture.stride
+    cells = (architecture.rows, architecture.columns) if isinstance(architecture, Dense) else (3, 2)
+    size = cells[0] * architecture.stride, cells[1] * architecture.stride
     if side == "encoder":
-        return Analysis(architecture), (2, *size, architecture.image_channels)
-    return Synthesis(architecture), (2, *architecture.code_shape(*size))
+        return build_analysis(architecture), (2, *size, architecture.image_channels)
+    return build_synthesis(architecture), (2, *architecture.code_shape(*size))
 
 
 def initial_shapes(architecture: Architecture, side: Side) -> dict[str, tuple[int, ...]]:
     module, shape = network(architecture, side)
-    tree = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))["params"]
+    tree = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape), 0)["params"]
     return {
         f"{layer}/{kind}": values.shape for layer, weights in tree.items() for kind, values in weights.items()
     }
@@ -83,7 +96,7 @@ def random_parameters(architecture: Architecture, side: Side) -> dict[str, Any]:
     layers: dict[str, dict[str, NDArray[np.float32]]] = {}
     for name, values in random_weights(architecture, side, seed=3).items():
         layer, kind = name.split("/")
-        layers.setdefault(layer, {})[kind] = values
+        layers.setdefault(layer, {})[kind] = values.astype(np.float32)
     return {"params": layers}
 
 
@@ -98,9 +111,12 @@ def test_the_articles_halves_have_their_28_353_parameters(side: Side, parameters
 
 
 @SIDES
-@ARCHITECTURES
+@each(CONVOLUTIONAL, DENSE)
 def test_the_weights_are_named_and_shaped_as_flax_makes_them(architecture: Architecture, side: Side) -> None:
-    assert architecture.weight_shapes(side) == initial_shapes(architecture, side)
+    shapes = architecture.weight_shapes(side)
+    for_rounding = {name: shape for name, shape in shapes.items() if name.startswith("feedback/")}
+    assert shapes == initial_shapes(architecture, side) | for_rounding
+    assert len(for_rounding) == (2 if side == "encoder" and isinstance(architecture, Dense) else 0)
 
 
 def test_weights_come_in_the_order_of_the_layers_biases_first() -> None:
@@ -120,8 +136,8 @@ def test_weights_come_in_the_order_of_the_layers_biases_first() -> None:
     ]
 
 
-@ARCHITECTURES
-def test_the_analysis_equals_the_same_network_of_plain_flax_layers(architecture: Architecture) -> None:
+@each(CONVOLUTIONAL)
+def test_the_analysis_equals_the_same_network_of_plain_flax_layers(architecture: Convolutional) -> None:
     module, shape = network(architecture, "encoder")
     images = np.random.default_rng(0).random(shape, np.float32)
     codes = run(module, "encoder", architecture, images)
@@ -130,8 +146,8 @@ def test_the_analysis_equals_the_same_network_of_plain_flax_layers(architecture:
     np.testing.assert_allclose(codes, expected, rtol=1e-5, atol=1e-5)
 
 
-@ARCHITECTURES
-def test_the_synthesis_equals_the_same_network_of_plain_flax_layers(architecture: Architecture) -> None:
+@each(CONVOLUTIONAL)
+def test_the_synthesis_equals_the_same_network_of_plain_flax_layers(architecture: Convolutional) -> None:
     module, shape = network(architecture, "decoder")
     codes = np.random.default_rng(0).exponential(2, shape).astype(np.float32)
     images = run(module, "decoder", architecture, codes)
@@ -144,20 +160,20 @@ def test_a_digit_of_28x28x1_has_codes_of_7x7x32_and_comes_back_within_0_to_1(
     digits: NDArray[np.uint8],
 ) -> None:
     images = digits[:3] / np.float32(255)
-    codes = run(Analysis(ARTICLE), "encoder", ARTICLE, images)
+    codes = run(build_analysis(ARTICLE), "encoder", ARTICLE, images)
     assert codes.shape == (3, 7, 7, 32)
     assert codes.min() >= 0
-    again = run(Synthesis(ARTICLE), "decoder", ARTICLE, codes)
+    again = run(build_synthesis(ARTICLE), "decoder", ARTICLE, codes)
     assert again.shape == images.shape
     assert 0 <= again.min() < again.max() <= 1
 
 
 def test_the_logits_are_what_the_sigmoid_takes() -> None:
-    architecture = Architecture(code_channels=3, layers=1, filters=4)
+    architecture = Convolutional(code_channels=3, layers=1, filters=4)
     weights = random_parameters(architecture, "decoder")
     codes = np.random.default_rng(0).exponential(2, (2, 3, 2, 3)).astype(np.float32)
-    logits = np.asarray(Synthesis(architecture).apply(weights, codes, method="logits"))
-    images = np.asarray(Synthesis(architecture).apply(weights, codes))
+    logits = np.asarray(build_synthesis(architecture).apply(weights, codes, method="logits"))
+    images = np.asarray(build_synthesis(architecture).apply(weights, codes))
     np.testing.assert_allclose(images, 1 / (1 + np.exp(-logits)), rtol=1e-5)
 
 
@@ -168,16 +184,16 @@ def test_the_logits_are_what_the_sigmoid_takes() -> None:
 def test_codes_cover_sizes_that_the_stride_does_not_divide(
     layers: int, size: tuple[int, int], cells: tuple[int, int]
 ) -> None:
-    architecture = Architecture(layers=layers, code_channels=9)
+    architecture = Convolutional(layers=layers, code_channels=9)
     assert architecture.stride == 2**layers
     assert architecture.code_shape(*size) == (*cells, 9)
 
 
-@ARCHITECTURES
+@each(CONVOLUTIONAL, DENSE)
 def test_a_description_survives_as_plain_values(architecture: Architecture) -> None:
     values = architecture.to_dict()
-    assert list(values) == ["kind", "image_channels", "code_channels", "layers", "filters"]
-    assert {type(value) for value in values.values()} == {str, int}
+    assert list(values)[:4] == ["kind", "image_channels", "code_channels", "layers"]
+    assert {type(value) for value in values.values()} <= {str, int, list}
     assert Architecture.from_dict(values) == architecture
 
 
@@ -202,7 +218,7 @@ def test_a_field_out_of_its_range_is_refused(name: str, value: Any, bounds: str)
     low, _, high = bounds.split()
     message = f"architecture, {name}: expected a whole number from {low} to {high}, found {value!r}"
     with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
-        Architecture(**{name: value})
+        Convolutional(**{name: value})
     with pytest.raises(BundleError, match=f"^{re.escape(message)}$"):
         Architecture.from_dict({**ARTICLE.to_dict(), name: value})
 
@@ -212,14 +228,12 @@ def test_the_ends_of_a_range_are_within_it(name: str) -> None:
     bounds = next(bounds for field, _, bounds in OUT_OF_RANGE if field == name)
     for value in (int(bounds.split()[0]), int(bounds.split()[-1])):
         values: dict[str, Any] = {name: value}
-        assert getattr(Architecture(**values), name) == value
+        assert getattr(Convolutional(**values), name) == value
 
 
 @pytest.mark.parametrize("kind", ["transformer", "", None, ["convolutional"], "codec.analysis.Analysis"])
 def test_an_unknown_kind_is_refused(kind: Any) -> None:
-    message = re.escape(f"architecture, kind: expected one of convolutional, found {kind!r}")
-    with pytest.raises(OptionError, match=message):
-        Architecture(kind=kind)
+    message = re.escape(f"architecture, kind: expected one of convolutional, dense, found {kind!r}")
     with pytest.raises(BundleError, match=message):
         Architecture.from_dict({**ARTICLE.to_dict(), "kind": kind})
 
@@ -227,19 +241,106 @@ def test_an_unknown_kind_is_refused(kind: Any) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {},
         {**ARTICLE.to_dict(), "depth": 3},
         {name: value for name, value in ARTICLE.to_dict().items() if name != "layers"},
+        dict(reversed(ARTICLE.to_dict().items())),
+        {**Dense().to_dict(), "kind": "convolutional"},
     ],
-    ids=["none", "one more", "one less"],
+    ids=["one more", "one less", "another order", "another kind's"],
 )
 def test_other_fields_than_the_known_are_refused(values: dict[str, Any]) -> None:
     message = (
         "architecture: expected the fields "
-        f"['code_channels', 'filters', 'image_channels', 'kind', 'layers'], found {sorted(values)}"
+        f"['kind', 'image_channels', 'code_channels', 'layers', 'filters'], found {list(values)}"
     )
     with pytest.raises(BundleError, match=f"^{re.escape(message)}$"):
         Architecture.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filters": (24,)}, "filters: expected 2, one a layer, found (24,)"),
+        ({"filters": (24, 40, 8)}, "filters: expected 2, one a layer, found (24, 40, 8)"),
+        ({"filters": (24, 0)}, "filters: expected whole numbers from 1 to 1024, found (24, 0)"),
+        ({"filters": 24}, "filters: expected 2, one a layer, found 24"),
+        ({"elements": 1569}, "elements: expected at most the 7x7x32 values of the codes, found 1569"),
+        ({"units": 0}, "units: expected a whole number from 1 to 16384, found 0"),
+        ({"rows": (7,)}, "rows: expected a whole number from 1 to 1024, found (7,)"),
+    ],
+)
+def test_a_dense_description_that_does_not_hold_together_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OptionError, match=f"^architecture, {re.escape(message)}$"):
+        Dense(**changes)
+
+
+def test_a_list_is_no_number() -> None:
+    with pytest.raises(BundleError, match=r"^architecture, filters: expected a whole number"):
+        Architecture.from_dict({**ARTICLE.to_dict(), "filters": [32]})
+
+
+def test_a_dense_pair_takes_the_sizes_that_pad_to_its_grid_and_others_take_any() -> None:
+    assert all(Dense().takes(*size) for size in [(28, 28), (25, 28), (26, 25)])
+    assert not any(Dense().takes(*size) for size in [(24, 28), (28, 29), (1, 1), (56, 56)])
+    assert ARTICLE.takes(1, 1)
+    assert ARTICLE.takes(999, 28)
+
+
+@pytest.mark.parametrize("side", get_args(Side))
+def test_a_dense_half_takes_less_than_four_million_multiply_adds(side: Side) -> None:
+    assert 3_500_000 < Dense().multiply_adds(side) < 4_000_000
+
+
+def plain_dense_analysis(a: Dense, weights: dict[str, NDArray[np.float32]], images: Any, q: int) -> Any:
+    """The dense analysis as docs/bundle.md writes it, for one image, in float64 and plain loops."""
+    w = {name: values.astype(np.float64) for name, values in weights.items()}
+
+    def act(x: Any) -> Any:
+        return np.where(x > 0, x, 0.2 * x)
+
+    y = images
+    for i in range(a.layers):
+        height, width, channels = y.shape
+        y = y.reshape(height // 2, 2, width // 2, 2, channels).transpose(0, 2, 1, 3, 4)
+        y = np.pad(y.reshape(height // 2, width // 2, 4 * channels), ((1, 1), (1, 1), (0, 0)))
+        kernel = w[f"convolution_{i}/kernel"]
+        y = act(
+            sum(y[r : r + height // 2, c : c + width // 2] @ kernel[r, c] for r in range(3) for c in range(3))
+            + w[f"convolution_{i}/bias"]
+        )
+    y = act(y.ravel() @ w["dense_0/kernel"] + w["dense_0/bias"][q])
+    y = y + act(y @ w["dense_1/kernel"] + w["dense_1/bias"][q])
+    elements = y @ w["dense_2/kernel"] + images.ravel() @ w["linear/kernel"] + w["codes/bias"][q]
+    codes = np.zeros(a.code_channels * a.rows * a.columns)
+    codes[: a.elements] = elements * np.exp(w["codes/log_gain"][q])
+    return codes.reshape(a.code_channels, a.rows, a.columns).transpose(1, 2, 0)
+
+
+@each(DENSE)
+def test_the_dense_analysis_is_what_its_specification_says(architecture: Dense) -> None:
+    quality = architecture.qualities - 1
+    module, shape = network(architecture, "encoder")
+    images = np.random.default_rng(0).random(shape, np.float32)
+    codes = np.asarray(module.apply(random_parameters(architecture, "encoder"), images, quality))
+    weights = random_weights(architecture, "encoder", seed=3)
+    for image, found in zip(images.astype(np.float64), codes, strict=True):
+        expected = plain_dense_analysis(architecture, weights, image, quality)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@SIDES
+@each(DENSE)
+def test_one_quality_and_one_for_each_image_are_the_same(architecture: Dense, side: Side) -> None:
+    module, shape = network(architecture, side)
+    x = np.random.default_rng(1).random(shape, np.float32)
+    weights = random_parameters(architecture, side)
+    mixed = np.asarray(module.apply(weights, x, np.array([1, 0])))
+    for i, quality in enumerate([1, 0]):
+        np.testing.assert_allclose(
+            np.asarray(module.apply(weights, x, quality))[i], mixed[i], rtol=1e-4, atol=1e-5
+        )
 
 
 def test_a_description_cannot_be_changed() -> None:

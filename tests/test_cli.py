@@ -56,7 +56,7 @@ def test_a_folder_of_images_survives_the_trip_with_its_names(
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"digit {i}.png" for i in range(6)]
     decoded = np.stack([read_image(tmp_path / "out" / name) for name in names])
-    np.testing.assert_array_equal(decoded, codec.decode((folder / "six.packet").read_bytes(), "article"))
+    np.testing.assert_array_equal(decoded, codec.decode((folder / "six.packet").read_bytes(), "mnist"))
     assert np.abs(decoded.astype(int) - digits[:60:10]).mean() < 20
 
 
@@ -64,7 +64,7 @@ def test_pipes_carry_an_image_in_and_a_packet_out(folder: Path, tmp_path: Path) 
     png = (folder / "digits" / "digit 3.png").read_bytes()
     packet = run("encode", "-", "-o", "-", "--quality", "2", stdin=png).stdout
     image = read_image(folder / "digits" / "digit 3.png")
-    assert packet == codec.encode(image, "article", quality=2)
+    assert packet == codec.encode(image, "mnist", quality=2)
     assert run("decode", "-", "-o", tmp_path, stdin=packet).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["000000.png"]
     report = json.loads(run("inspect", "-", "--json", stdin=packet).stdout)
@@ -97,7 +97,7 @@ def test_inspect_tells_a_packet_and_a_bundle_in_plain_words(
 def test_evaluate_prints_an_object_a_quality(folder: Path) -> None:
     done = run("evaluate", "--images", folder / "digits", "--quality", "all", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["quality"] for row in rows] == list(range(8))
+    assert [row["quality"] for row in rows] == list(range(13))
     for row in rows:
         assert row["images"] == 6
         assert row["packet_bytes"] == pytest.approx(6 * row["bytes_per_image"])
@@ -110,23 +110,30 @@ def test_evaluate_prints_an_object_a_quality(folder: Path) -> None:
     assert len(table.splitlines()) == 2
 
 
-def test_train_makes_a_pair_that_encodes_and_decodes(tmp_path: Path, digits: NDArray[np.uint8]) -> None:
+ARTICLE = ["--objective", "distortion", "--filters", "4", "--code-channels", "4"]
+RATED = ["--lambda", "5000:500000", "--qualities", "3", "--code-channels", "1"]
+
+
+@pytest.mark.parametrize(("options", "qualities"), [(ARTICLE, 8), (RATED, 3)], ids=["distortion", "rate"])
+def test_train_makes_a_pair_that_encodes_and_decodes(
+    tmp_path: Path, digits: NDArray[np.uint8], options: list[str], qualities: int
+) -> None:
     np.save(tmp_path / "digits.npy", digits)
-    small = ["--epochs", "1", "--batch-size", "16", "--filters", "4", "--code-channels", "4"]
+    small = ["--epochs", "1", "--batch-size", "16", *options]
     train = ["train", "--images", "digits.npy", "--out", "out", *small]
     done = run(*train, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "article.decoder.msgpack",
-        "article.encoder.msgpack",
         "checkpoints",
+        "digits.decoder.msgpack",
+        "digits.encoder.msgpack",
         "metrics.jsonl",
         "preview.png",
     ]
     np.savez(tmp_path / "two.npz", digits[:2])
-    evaluate = ["evaluate", "--images", "two.npz", "--json", "--encoder", "out/article.encoder.msgpack"]
-    done = run(*evaluate, "--decoder", "out/article.decoder.msgpack", cwd=tmp_path)
-    assert len(done.stdout.splitlines()) == 8, done.stderr
+    evaluate = ["evaluate", "--images", "two.npz", "--json", "--encoder", "out/digits.encoder.msgpack"]
+    done = run(*evaluate, "--decoder", "out/digits.decoder.msgpack", cwd=tmp_path)
+    assert len(done.stdout.splitlines()) == qualities, done.stderr
     assert "made by the pair" in fails(1, *evaluate, cwd=tmp_path)
     assert "add --resume" in fails(1, *train, cwd=tmp_path)
 
@@ -160,7 +167,7 @@ def test_what_cannot_be_encoded_is_told(folder: Path, tmp_path: Path) -> None:
     twice = folder / "digits" / "digit 1.png"
     assert "names that differ" in fails(2, "encode", twice, twice, "-o", target)
     assert "--compact: expected one image" in fails(2, "encode", folder / "digits", "-o", target, "--compact")
-    assert "quality: expected 0 to 7" in fails(2, "encode", folder / "digits", "-o", target, "-q", "8")
+    assert "quality: expected 0 to 12" in fails(2, "encode", folder / "digits", "-o", target, "-q", "13")
     assert not target.exists()
     assert "cannot be written" in fails(1, "encode", twice, "-o", tmp_path / "no" / "x")
 
@@ -183,7 +190,7 @@ def test_what_cannot_be_decoded_is_told(folder: Path, tmp_path: Path) -> None:
 def test_two_images_of_one_name_do_not_overwrite_each_other(
     tmp_path: Path, digits: NDArray[np.uint8]
 ) -> None:
-    packet = codec.encode(digits[:2], "article", names=["a.png", "a.jpg"])
+    packet = codec.encode(digits[:2], "mnist", names=["a.png", "a.jpg"])
     error = fails(1, "decode", "-", "-o", tmp_path / "out", stdin=packet)
     assert "two images are called a" in error
 
@@ -192,8 +199,8 @@ def test_what_cannot_be_inspected_or_evaluated_is_told(tmp_path: Path) -> None:
     assert "expected a packet or a bundle" in fails(1, "inspect", "-", stdin=b"\0" * 40)
     assert "cannot be read" in fails(1, "inspect", tmp_path / "gone")
     assert "one of --dataset and --images" in fails(2, "evaluate")
-    assert "--quality: expected all or 0 to 7" in fails(
-        2, "evaluate", "--images", str(tmp_path), "--quality", "9"
+    assert "--quality: expected all or 0 to 12" in fails(
+        2, "evaluate", "--images", str(tmp_path), "--quality", "13"
     )
 
 
@@ -205,9 +212,13 @@ def test_what_cannot_be_trained_on_is_told(tmp_path: Path, digits: NDArray[np.ui
     assert "expected uint8 images" in fails(1, "train", "--images", tmp_path / "float.npy", *out)
     np.save(tmp_path / "some.npy", digits)
     assert "lower --batch-size" in fails(1, "train", "--images", tmp_path / "some.npy", *out)
-    assert "loss: expected one of" in fails(
-        2, "train", "--images", tmp_path / "some.npy", *out, "--loss", "huber"
-    )
+    some = ["train", "--images", str(tmp_path / "some.npy"), *out]
+    assert "loss: expected one of" in fails(2, *some, "--loss", "huber")
+    assert "model: expected one of dense, article" in fails(2, *some, "--model", "vae")
+    for text in ("a:b", "1:2:3", "x,2", ""):
+        assert "--lambda: expected LOW:HIGH or numbers" in fails(2, *some, "--lambda", text)
+    assert "lambda: expected a range of positive numbers" in fails(2, *some, "--lambda", "5:2")
+    assert "lambda: expected rising numbers" in fails(2, *some, "--lambda", "5,2")
 
 
 def test_a_dataset_that_is_not_prepared_names_the_way_out(tmp_path: Path) -> None:

@@ -74,9 +74,10 @@ def by_reference(payload: bytes, tables: Sequence[Table], count: int) -> Symbols
     bounds: list[reference_reader.Table] = [
         (t.low, [] if t.certain else [0, *(int(b) * 256 for b in np.cumsum(t.frequencies))]) for t in tables
     ]
-    return reference_reader.read_payload(payload, bounds, [1, 1, count, len(tables)]).reshape(
-        count, len(tables)
-    )
+    decoder = reference_reader.RangeDecoder(payload)
+    runs = [reference_reader.read_run(decoder, table, np.zeros(count, np.int64)) for table in bounds]
+    reference_reader.require(len(payload) <= 4 * decoder.words, "payload longer than the words read")
+    return np.stack(runs, axis=-1).astype(np.int32)
 
 
 def first_entry(number: int, table: Table) -> int:

@@ -54,15 +54,40 @@ def test_pictures_show_each_row_under_the_one_before(digits: NDArray[np.uint8]) 
     assert difference(digits, 255 - digits).min() == 0
 
 
+@pytest.mark.parametrize("pair", codec.pretrained())
 @pytest.mark.parametrize("quality", [0, 7])
-def test_the_shipped_article_keeps_what_its_bundle_states(quality: int) -> None:
+def test_a_shipped_pair_keeps_what_its_bundle_states(pair: str, quality: int) -> None:
     from codec.training.data import sample_digits
 
-    encoder, decoder = codec.load_encoder("article"), codec.load_decoder("article")
+    encoder, decoder = codec.load_encoder(pair), codec.load_decoder(pair)
     stated = encoder.bundle.provenance["qualities"][quality]
     (row,) = evaluate(encoder, decoder, sample_digits(), [quality])
     assert row.bytes_per_image == pytest.approx(stated["bytes_per_image"], rel=0.01)
     assert row.psnr == pytest.approx(stated["psnr"], abs=0.02)
+
+
+@pytest.mark.parametrize("pair", [name for name in codec.pretrained() if name != "article"])
+def test_real_bytes_of_a_shipped_pair_are_within_a_percent_of_its_priors_estimate(pair: str) -> None:
+    for stated in codec.load_encoder(pair).bundle.provenance["qualities"]:
+        assert stated["bytes_per_image"] == pytest.approx(stated["estimated_bytes_per_image"], rel=0.01)
+
+
+TARGETS = {22.4: 10, 24.4: 15, 26.3: 27, 27.3: 34, 30.0: 52, 32.5: 78}
+"""Bytes an image at a PSNR of at least so many dB: a third and less of what JPEG XL takes."""
+
+
+@needs_mnist
+def test_the_shipped_default_needs_few_bytes_on_the_test_set() -> None:
+    from codec.training.data import load_dataset
+
+    encoder, decoder = codec.load_encoder("mnist"), codec.load_decoder("mnist")
+    rows = list(evaluate(encoder, decoder, load_dataset("mnist", "test"), range(encoder.qualities)))
+    for least, most in TARGETS.items():
+        assert min(row.bytes_per_image for row in rows if row.psnr >= least) <= most
+    steps = np.diff([row.psnr for row in rows])
+    assert rows[0].psnr < 20.5
+    assert rows[-1].psnr > 34
+    assert 0.8 < steps.min() < steps.max() < 2
 
 
 @needs_mnist

@@ -13,7 +13,7 @@ def test_the_demo_sends_digits_between_two_processes(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "demo.py"), "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for line in ("raw pixels", "codes as float32", "PNG files", "packet, quality 7"):
+    for line in ("raw pixels", "codes as float32", "PNG files", "packet, quality 12"):
         assert line in done.stdout
     assert "6,272.0" in done.stdout
     assert read_image(tmp_path / "out" / "demo.png").shape[2] == 3

@@ -1,7 +1,7 @@
 """Files that every version has to read; and the second reader, written from the specification alone."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Side
+from codec.architecture import Architecture, Convolutional, Dense, Side
 from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
+from codec.context import from_elements, to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
-from codec.errors import DamagedPacketError
+from codec.errors import DamagedPacketError, PacketError
 from codec.packet import Chunk, Header
 from codec.packet_reader import read_packet
 from codec.packet_writer import StreamWriter, write_compact, write_packet
@@ -25,6 +26,7 @@ from codec.runs import encode_symbols
 from codec.tables import TOTAL, Table
 from tests import reference_reader
 from tests.conftest import random_weights
+from tests.context_models import likely, make_model, predicted, random_groups, random_tables
 from tests.golden import make
 
 FOLDER = Path(make.__file__).parent
@@ -54,6 +56,65 @@ SHA256: dict[str, str] = {
     "compact-2.images.npy": "9b62a6100c05cc314680934c302d01355660f65325c15ca2760aee25e410aa09",
     "compact-2.packet": "ff86e1cc5eeb0e6c1fa95bc84e5866408482c3a28b0fbcaf7fcecbb009ff1f52",
     "compact-2.symbols.npy": "5c9051916af9bf209d0e6599725ce88bf7cbc6a770b264a776b40ec900775d0c",
+    "dense-batch-0.images.npy": "6175b6ec099a1d93ed413705664e110ff7e6c096d511b2444af7edb40fa9c4e9",
+    "dense-batch-0.packet": "7ec4d3f1931e3db80131de6124aff753046404650f4168b1e4f88313d6fc36f8",
+    "dense-batch-0.symbols.npy": "ef8436358e94f1d6f33e5c22f946d27faef6db260e6bdccc79f92e020d20154f",
+    "dense-batch-1.images.npy": "739c176744cb7fb2822932a88160e1c3e706bfe16705de219e582ae05edcfce1",
+    "dense-batch-1.packet": "00b0db987fd827faa77f6e237cb3787686ac7b8399f65b47abb598ca4028cbac",
+    "dense-batch-1.symbols.npy": "8828b32f75003600b9503b187f02ca78a812dc1f0216ddf0d3b8465755c599bb",
+    "dense-batch-2.images.npy": "ed8ceef97e4dd9bf12deb31fa7fab8ab6fd1de9fdd32eebf2e69c630d51a5bba",
+    "dense-batch-2.packet": "9ad3be34fd3ee5bdeb295a53a5d0351138fff1c0e1426ca42e34d916a7a94ef8",
+    "dense-batch-2.symbols.npy": "9b09a2bb3a926143cfccbb056802929443d17b77885d514d4ec3ea7f1c255f51",
+    "dense-batch-sized.images.npy": "66441a5cebe48b0696c764e138f9cb5d9aedba32fa93d14b8868ba1c46eb1e29",
+    "dense-batch-sized.packet": "50e507b10ad5700a33afe03d2007a628401d0142be5d298d04212df0f92966a3",
+    "dense-batch-sized.symbols.npy": "5c48583bedb92540bf4aebc5a6ade9eea82abd19111b6bbc91053918375b2dd6",
+    "dense-compact-0.images.npy": "9f5ea70dc40d81398cd37aef71322da23555a382eaa261468dbcffd735732aeb",
+    "dense-compact-0.packet": "54a379c864f246b5e70b4afb8c64a1dadbc4a69f425d83cd103e5b96e1b789ee",
+    "dense-compact-0.symbols.npy": "5e7ee0072dd77f4bd8993fd8e9f41a3bb5fd193b04bd1ddb822a463618893b77",
+    "dense-compact-1.images.npy": "41f7647b2a25b1d929e7a354d8ccb132ec4b0fc5d87c92000c295da8eca34c9a",
+    "dense-compact-1.packet": "65c7107ad3c5124b39aae1200f5edb14e64d26582939062b365cc5cab0cca5f8",
+    "dense-compact-1.symbols.npy": "f949280ede940da912be0f9ce5d74ddb5e06c5003b9659f9fc80a911d30b575d",
+    "dense-compact-2.images.npy": "dda9e33f7d7567594424281e20d0635be5b7fd16d9d96a41416eb13b89451d3e",
+    "dense-compact-2.packet": "60fee7446b5db45daea210aa08d51b62dfc37693b1274a757261b8e405c71aea",
+    "dense-compact-2.symbols.npy": "8b5b7969c2ef3a3fe5fb7c20da65b190f232a3a793d3ce7b9fe2bc8a74c38a60",
+    "dense-escapes-compact.images.npy": "1045870f6a7c451b0cc2c4bb9323702d82ce5cea4c976a82fb58b99b389513f5",
+    "dense-escapes-compact.packet": "5012f5ce10b06054bd1dc0103b0fbdd4dd4e971fb60ea5161490dfdc08e6d4af",
+    "dense-escapes-compact.symbols.npy": "c17fe231a1d880fe9a6b1a40c21d5625fb944e75e3b2747140f8adda48985c07",
+    "dense-escapes.images.npy": "efcdeec8e41282d0a2aa46819f66bb537f2fc485ae024dc336197aa8d641bd9a",
+    "dense-escapes.packet": "7439daa1f8accd22dec90341db5ef31c9995c8f100c74aad2c506266c7d9875f",
+    "dense-escapes.symbols.npy": "ec07d2250311ec82ba346ffe27e1966036491a34ff55c556ad6a8b24e62c015b",
+    "dense-extremes-0.images.npy": "05d137c0f42ae169e79bee988f146dd7e42ea8faa9216895451d89a2823a4527",
+    "dense-extremes-0.packet": "1fe6ec940e776fa416e90b8f2bb8a767a6438344abb2a3b123eb4ba9b514828d",
+    "dense-extremes-0.symbols.npy": "79ded18db843de663e7b5d954969162da5e803e9126205a8e3f3a7384c0bc63d",
+    "dense-extremes-1.images.npy": "39d56f0255d6132a70e58921c566393f6946c2d018274c6db3fea72e5f4dd9ab",
+    "dense-extremes-1.packet": "4967790a51b259ee5d18fa46604bb4a70c782ee07d4ba2d0114386e9193a2c91",
+    "dense-extremes-1.symbols.npy": "2ed6b01dd9bd26c243e5f1cb27185d14cead2400778cb9fcb20f61add5c60e23",
+    "dense-extremes-2.images.npy": "baf3ae3618ee9db53aefcc38284af42a8b11ac180932b563ad8d65a8e3e71d89",
+    "dense-extremes-2.packet": "b34fffbb7abe2f7250ecf607f266d07cbd134875d9f3d84231e893bac845bbac",
+    "dense-extremes-2.symbols.npy": "680584a1953ab65a4f2411043e620be4c01d511f300ec6bef52e2cd9c0cbb383",
+    "dense-pair.decoder.msgpack": "f8deed8373838412bf5741c68b7ee9b0ad23b6142f327190b2aa0171db946f95",
+    "dense-pair.encoder.msgpack": "b67a10735624156e8ce83f0162922cffd570391740a82330cf40c4e60a74519a",
+    "dense-single-0.images.npy": "4391ffb7eca84abd6f50c6818de1997d8bc3854cb3679be6b5b84940d12fe515",
+    "dense-single-0.packet": "460981f9ca119f9fc9ec32ca1c893371eb21a863d010fa41818edc5009f933a9",
+    "dense-single-0.symbols.npy": "c6c817d046665e5825d4a38de05a80a97ae7b315f7cdd745b438f9bc650053ba",
+    "dense-single-1.images.npy": "1580c579f7c3c5bf8889a97deacc6a3d3412f718d067c3211024859739156a4d",
+    "dense-single-1.packet": "c66f8fe657124f32b7b93e6bb1fb6fd846005a0820fc720c6f0738763a4fc6d3",
+    "dense-single-1.symbols.npy": "c719fa880055e62c29c9a4fa13c099da1b84224504eb64249cd8c527e86f81a4",
+    "dense-single-2.images.npy": "3dbf45c7902a745f48d0bb4f781b6196c20f9f4da0f2994cbda75d3cb09a6804",
+    "dense-single-2.packet": "16023544da7b515a06f5701bb73c000ee98a1f731779e4a7e650022e32021f3c",
+    "dense-single-2.symbols.npy": "c9aa4783f852f570901f60362bce78128cbca5464b0929405dc05b42bef96903",
+    "dense-single-sized.images.npy": "c17012bc72d429d9f8668e1e0ca2b70a795b05b641428c035bb453fb135f8cf5",
+    "dense-single-sized.packet": "1b9cd0dea3c2e3700425d59698309f26d42336fc1a16682cf87788b74ac4c163",
+    "dense-single-sized.symbols.npy": "882d1d15d5dd411d975c514ba31e9858afd44369e9d537dc49cc1a9542c7aed3",
+    "dense-stream-empty.images.npy": "ed1124c673d3e4bae7cde57bcc49561fbaf3869b5fcd13288f077709c04f4b50",
+    "dense-stream-empty.packet": "47daeacbb623ec424b6215f0685381737443ebcf70ffeec488a6aad39a0eff78",
+    "dense-stream-empty.symbols.npy": "2bc71251de6337de8f3d5a97c1a65f7c0b3ebffc8c598f5e2e917afcc9e8557d",
+    "dense-stream-named.images.npy": "666cb64a2b2fcca1b8fee09250a06592a4de8dd48667aa3339d7db1c0cb45630",
+    "dense-stream-named.packet": "454816fcd0820ddd406129a6b0c108b6675eb883b547ee09dd62a90dec622747",
+    "dense-stream-named.symbols.npy": "2d6110bb4b38e7df1618106acfcdf9f27327ab328de615654d1e4fe45852934c",
+    "dense-stream-sized.images.npy": "2a4fb9e1398507dbbec8aecddcf30bdc86c5f66a06972a36b4720204146c830e",
+    "dense-stream-sized.packet": "05d054657271a7e0514a4952530104e8b9a2ef4ef56126193db4804e8508b4d7",
+    "dense-stream-sized.symbols.npy": "226c9eccb83ffa4cba36a48c5ed69aac1d498b949b20748bfa3a3b33dee2a882",
     "escapes-compact.images.npy": "76cab812f9106d8cca58900ccb5f7579b6bdc5390abea5555814e099f6f91f2c",
     "escapes-compact.packet": "718658f732fad0983b3a400870f618b1e3c2a72d5b94ae5844cc0ec7522e5862",
     "escapes-compact.symbols.npy": "58b24b1448c54cf9ffcf6ce654c459d8ddef944690e143e2e048239dafa4a507",
@@ -98,9 +159,14 @@ NAMES = {
     "batch-sized-named": ("a.png", "zwölf.png", "三"),
     "escapes": ("black", "white", "halves", "ramp"),
     "stream-named": tuple(f"{i}.png" for i in range(6)),
+    "dense-single-sized": ("one image.png",),
+    "dense-escapes": ("black", "white", "halves", "ramp"),
+    "dense-stream-named": tuple(f"{i}.png" for i in range(6)),
 }
 
 QUALITIES = 3
+PAIRS = {"": make.SEED, make.DENSE: make.DENSE_SEED}
+"""What the names of a pair's files begin with, and the seed that its provenance states."""
 Symbols = NDArray[np.int32]
 
 
@@ -118,9 +184,16 @@ def levels_apart(found: NDArray[Any], expected: NDArray[Any]) -> float:
     return float(np.abs(found.astype(np.float64) - expected.astype(np.float64)).max(initial=0))
 
 
+def prefix_of(name: str) -> str:
+    """What the names of the files of a packet's pair begin with."""
+    return make.DENSE if name.startswith(make.DENSE) else ""
+
+
 @pytest.fixture(scope="module")
-def decoder() -> Decoder:
-    return Decoder(read_bundle(golden("pair.decoder.msgpack"), "decoder"))
+def decoders() -> dict[str, Decoder]:
+    return {
+        prefix: Decoder(read_bundle(golden(f"{prefix}pair.decoder.msgpack"), "decoder")) for prefix in PAIRS
+    }
 
 
 # The files themselves
@@ -137,7 +210,7 @@ def test_a_golden_file_is_the_one_that_was_made(name: str) -> None:
 
 
 def test_golden_files_are_never_made_again() -> None:
-    with pytest.raises(SystemExit, match=r"pair\.encoder\.msgpack.*never made again"):
+    with pytest.raises(SystemExit, match=r"dense-pair\.encoder.* pair\.encoder\.msgpack.*never made again"):
         make.main()
 
 
@@ -146,7 +219,7 @@ def test_golden_files_are_small() -> None:
 
 
 def test_the_golden_packets_have_every_framing_and_quality_and_use_escapes() -> None:
-    headers = [read_packet(golden(f"{name}.packet"))[0] for name in PACKETS]
+    headers = [read_packet(golden(f"{name}.packet"))[0] for name in PACKETS if prefix_of(name) == ""]
     assert {(h.framing, h.quality) for h in headers} >= {
         (framing, quality) for framing in ("single", "batch", "compact") for quality in range(QUALITIES)
     }
@@ -166,33 +239,79 @@ def test_the_golden_packets_have_every_framing_and_quality_and_use_escapes() -> 
     assert [table.certain for table in tables[0]] == [True, False, False]
 
 
+def test_the_golden_packets_of_the_context_model_use_all_of_it() -> None:
+    pair = read_bundle(golden(f"{make.DENSE}pair.encoder.msgpack")).pair
+    assert pair.context is not None
+    kinds = set()
+    for quality in range(QUALITIES):
+        escapes, seen, offsets = 0, set(), set()
+        for name in PACKETS:
+            header = read_packet(golden(f"{name}.packet"))[0]
+            symbols = array(f"{name}.symbols.npy")
+            if prefix_of(name) == make.DENSE:
+                kinds.add((header.framing, header.quality, header.named, header.shape is not None))
+            if prefix_of(name) == make.DENSE and header.quality == quality and len(symbols):
+                elements = to_elements(symbols, 12)
+                np.testing.assert_array_equal(from_elements(elements, (2, 2, 4)), symbols)
+                index, moved = predicted(pair.context, quality, elements)
+                low = np.array([table.low for table in pair.tables[0]])[index] + moved
+                most = low + np.array([table.escape for table in pair.tables[0]])[index]
+                escapes += int(((elements < low) | (elements >= most)).sum())
+                seen |= set(index.ravel().tolist())
+                offsets |= set(moved.ravel().tolist())
+        assert escapes > 50
+        assert seen == set(range(len(pair.tables[0])))
+        assert len(offsets) > 8
+    for quality in range(QUALITIES):
+        framings = ("single", "batch", "compact")
+        assert kinds >= {(framing, quality, False, False) for framing in framings}
+    assert kinds >= {("single", 1, True, True), ("batch", 2, False, True), ("batch", 2, True, False)}
+    assert kinds >= {("stream", 1, True, False), ("stream", 0, False, True), ("stream", 2, False, False)}
+
+
 # The library
 
 
+@pytest.mark.parametrize("prefix", PAIRS)
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
-def test_a_golden_bundle_is_read_and_written_again_to_the_byte(side: Side) -> None:
-    data = golden(f"pair.{side}.msgpack")
+def test_a_golden_bundle_is_read_and_written_again_to_the_byte(prefix: str, side: Side) -> None:
+    data = golden(f"{prefix}pair.{side}.msgpack")
     bundle = read_bundle(data, side)
     assert write_bundle(bundle) == data
-    assert bundle.provenance == {"name": "random", "seed": make.SEED}
+    name = "random dense" if prefix == make.DENSE else "random"
+    assert bundle.provenance == {"name": name, "seed": PAIRS[prefix]}
 
 
-def test_the_golden_encoder_encodes() -> None:
-    encoder = Encoder(read_bundle(golden("pair.encoder.msgpack"), "encoder"))
+@pytest.mark.parametrize("prefix", PAIRS)
+def test_the_golden_encoder_encodes(prefix: str) -> None:
+    encoder = Encoder(read_bundle(golden(f"{prefix}pair.encoder.msgpack"), "encoder"))
     packet = encoder.encode(make.noise(2, 8, 8, 0), quality=0)
     assert read_packet(packet)[0] == Header("batch", 0, encoder.bundle.pair.digest[:4])
 
 
 @pytest.mark.parametrize("name", PACKETS)
-def test_a_golden_packet_decodes_to_its_symbols(decoder: Decoder, name: str) -> None:
+def test_a_golden_packet_decodes_to_its_symbols(decoders: dict[str, Decoder], name: str) -> None:
+    decoder = decoders[prefix_of(name)]
     expected = array(f"{name}.symbols.npy")
     assert expected.dtype == np.int32
     np.testing.assert_array_equal(decoder.symbols(golden(f"{name}.packet")), expected, strict=True)
 
 
 @pytest.mark.parametrize("name", PACKETS)
-def test_a_golden_packet_decodes_to_its_images_within_a_level(decoder: Decoder, name: str) -> None:
-    images = decoder.decode(golden(f"{name}.packet"))
+def test_a_golden_packets_symbols_make_its_payloads_again(decoders: dict[str, Decoder], name: str) -> None:
+    pair = decoders[prefix_of(name)].bundle.pair
+    header, chunks = read_packet(golden(f"{name}.packet"))
+    symbols = array(f"{name}.symbols.npy")
+    for chunk in chunks:
+        part = symbols[chunk.first : chunk.first + chunk.count]
+        assert encode_symbols(part, pair, header.quality) == chunk.payload
+
+
+@pytest.mark.parametrize("name", PACKETS)
+def test_a_golden_packet_decodes_to_its_images_within_a_level(
+    decoders: dict[str, Decoder], name: str
+) -> None:
+    images = decoders[prefix_of(name)].decode(golden(f"{name}.packet"))
     assert images.dtype == np.uint8
     assert levels_apart(images, array(f"{name}.images.npy")) <= 1
 
@@ -212,9 +331,22 @@ def assert_same_tables(mine: Sequence[Table], theirs: Sequence[reference_reader.
         assert (table.low, expected) == (low, bounds)
 
 
+def assert_same_context(mine: Pair, theirs: reference_reader.Bundle) -> None:
+    assert (mine.context is None) == (theirs.context is None)
+    if mine.context is not None and theirs.context is not None:
+        assert theirs.context.groups == list(mine.context.groups)
+        for pair, others in zip(mine.context.matrices, theirs.context.matrices, strict=True):
+            for matrix, other in zip(pair, others, strict=True):
+                np.testing.assert_array_equal(matrix, other)
+        names = ("input_gain", "hidden_bias", "hidden_shift", "output_gain", "output_bias", "table_index")
+        for name in names:
+            np.testing.assert_array_equal(getattr(theirs.context, name), getattr(mine.context, name))
+
+
+@pytest.mark.parametrize("prefix", PAIRS)
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
-def test_both_readers_see_the_same_bundle(side: Side) -> None:
-    data = golden(f"pair.{side}.msgpack")
+def test_both_readers_see_the_same_bundle(prefix: str, side: Side) -> None:
+    data = golden(f"{prefix}pair.{side}.msgpack")
     mine, theirs = read_bundle(data), reference_reader.read_bundle(data)
     assert (theirs.side, theirs.pair, theirs.image) == (side, mine.pair.digest, (8, 8))
     assert theirs.architecture == mine.pair.architecture.to_dict()
@@ -223,17 +355,19 @@ def test_both_readers_see_the_same_bundle(side: Side) -> None:
     for name, values in mine.weights.items():
         np.testing.assert_array_equal(theirs.weights[name], values, strict=True)
     np.testing.assert_array_equal(theirs.steps, mine.pair.steps, strict=True)
-    for quality in range(QUALITIES):
-        assert_same_tables(mine.pair.tables[quality], theirs.tables[quality])
+    for row, other in zip(mine.pair.tables, theirs.tables, strict=True):
+        assert_same_tables(row, other)
+    assert_same_context(mine.pair, theirs)
 
 
 @pytest.mark.parametrize("name", PACKETS)
 def test_the_second_reader_finds_the_same_symbols_names_and_images(name: str) -> None:
-    bundle = reference_reader.read_bundle(golden("pair.decoder.msgpack"))
+    bundle = reference_reader.read_bundle(golden(f"{prefix_of(name)}pair.decoder.msgpack"))
     found = reference_reader.read_packet(golden(f"{name}.packet"), bundle)
     np.testing.assert_array_equal(found.symbols, array(f"{name}.symbols.npy"), strict=True)
     assert tuple(found.names or ()) == NAMES.get(name, ())
-    pixels = 255 * reference_reader.synthesise(bundle, found.codes)[:, : found.height, : found.width]
+    images = reference_reader.synthesise(bundle, found.codes, found.quality)
+    pixels = 255 * images[:, : found.height, : found.width]
     assert levels_apart(pixels, array(f"{name}.images.npy")) <= 1
 
 
@@ -254,7 +388,7 @@ def random_table(rng: np.random.Generator) -> Table:
 def random_bundle(rng: np.random.Generator, layers: int = 1, channels: int = 1) -> Bundle:
     """A decoder's bundle with random weights, steps and tables."""
     code, qualities = int(rng.integers(1, 5)), int(rng.integers(1, 4))
-    architecture = Architecture(image_channels=channels, code_channels=code, layers=layers, filters=2)
+    architecture = Convolutional(image_channels=channels, code_channels=code, layers=layers, filters=2)
     weights = random_weights(architecture, "decoder", int(rng.integers(1 << 30)))
     steps = rng.uniform(0.01, 0.5, (qualities, code)).astype(np.float32)
     tables = tuple(tuple(random_table(rng) for _ in range(code)) for _ in range(qualities))
@@ -263,18 +397,85 @@ def random_bundle(rng: np.random.Generator, layers: int = 1, channels: int = 1) 
     return Bundle("decoder", pair, weights)
 
 
-def random_symbols(rng: np.random.Generator, tables: Sequence[Table], shape: tuple[int, ...]) -> Symbols:
-    """Symbols that need the escape never, sometimes or always."""
+def random_dense(rng: np.random.Generator, channels: int, qualities: int) -> Dense:
+    layers = int(rng.integers(1, 4))
+    rows, columns, code, units = (int(number) for number in rng.integers(1, 4, 4))
+    return Dense(
+        image_channels=channels,
+        code_channels=code,
+        layers=layers,
+        rows=rows,
+        columns=columns,
+        filters=tuple(int(width) for width in rng.integers(1, 4, layers)),
+        units=units,
+        elements=int(rng.integers(1, rows * columns * code + 1)),
+        qualities=qualities,
+    )
+
+
+def random_context_bundle(rng: np.random.Generator) -> Bundle:
+    """A decoder's bundle, dense and with a context model, or at times with one of both alone."""
+    channels, qualities = (int(number) for number in rng.integers(1, 4, 2))
+    if rng.random() < 0.2:
+        code, layers = (int(number) for number in rng.integers(1, 4, 2))
+        architecture: Architecture = Convolutional(
+            image_channels=channels, code_channels=code, layers=layers, filters=2
+        )
+        height, width = (int(side) for side in rng.integers(1, 20, 2))
+    else:
+        architecture = dense = random_dense(rng, channels, qualities)
+        cells = np.array([dense.rows, dense.columns])
+        height, width = (
+            int(side) for side in rng.integers((cells - 1) * dense.stride, cells * dense.stride) + 1
+        )
+    weights = random_weights(architecture, "decoder", int(rng.integers(1 << 30)))
+    code = architecture.code_channels
+    steps = rng.choice([1, 0.5, 3], (qualities, code)).astype(np.float32)
+    by_channel = isinstance(architecture, Dense) and rng.random() < 0.1
+    context = None
+    if by_channel:
+        tables = tuple(tuple(random_table(rng) for _ in range(code)) for _ in range(qualities))
+    else:
+        tables = (random_tables(rng),)
+        values = int(np.prod(architecture.code_shape(height, width)))
+        groups = random_groups(rng, int(rng.integers(1, min(values, 60) + 1)))
+        units, kind = int(rng.integers(1, 6)), str(rng.choice(["any", "lively", "extreme"]))
+        context = make_model(rng, groups, units, qualities, len(tables[0]), kind=kind)
+    digest = weights_digest(weights)
+    return Bundle(
+        "decoder", Pair(architecture, height, width, steps, tables, bytes(32), digest, context), weights
+    )
+
+
+def random_symbols(
+    rng: np.random.Generator, pair: Pair, quality: int, shape: tuple[int, int, int]
+) -> Symbols:
+    """Symbols [N, h, w, C] that need the escape never, sometimes or always."""
+    if pair.context is not None:
+        odd = float(rng.choice([0, 0.1, 1]))
+        elements = likely(rng, pair.context, pair.tables[0], quality, shape[0], odd)
+        return from_elements(elements, pair.code_shape)
+    tables = pair.tables[quality]
     symbols = np.empty((*shape, len(tables)), np.int32)
     for channel, table in enumerate(tables):
         symbols[..., channel] = table.low
         if not table.certain:
-            likely = rng.random() < 0.5
-            odds = table.frequencies[:-1] / table.frequencies[:-1].sum() if likely else None
+            steep = rng.random() < 0.5
+            odds = table.frequencies[:-1] / table.frequencies[:-1].sum() if steep else None
             inside = table.low + rng.choice(table.escape, shape, p=odds)
             anything = rng.integers(-(1 << 15), 1 << 15, shape)
             symbols[..., channel] = np.where(rng.random(shape) < rng.choice([0, 0.1, 1]), anything, inside)
     return symbols
+
+
+def other_size(rng: np.random.Generator, pair: Pair) -> tuple[int, int] | None:
+    """An image size that is not the pair's own but that it takes, if there is one."""
+    if isinstance(pair.architecture, Convolutional) and pair.context is None:
+        return int(rng.integers(20, 26)), int(rng.integers(1, 6))
+    stride, (rows, columns, _) = pair.architecture.stride, pair.code_shape
+    sides = rng.integers(1, stride + 1, 2)
+    size = (rows - 1) * stride + int(sides[0]), (columns - 1) * stride + int(sides[1])
+    return None if size == (pair.height, pair.width) else size
 
 
 def random_packet(rng: np.random.Generator, pair: Pair) -> tuple[bytes, Symbols]:
@@ -283,16 +484,16 @@ def random_packet(rng: np.random.Generator, pair: Pair) -> tuple[bytes, Symbols]
     quality = int(rng.integers(pair.qualities))
     size = None
     if framing != "compact" and rng.random() < 0.5:
-        size = int(rng.integers(20, 26)), int(rng.integers(1, 6))
+        size = other_size(rng, pair)
     named = framing != "compact" and rng.random() < 0.3
     header = Header(framing, quality, pair.digest[:4], size, bool(named))
     cells = pair.architecture.code_shape(*(size or (pair.height, pair.width)))[:2]
     counts = {"single": [1], "compact": [1], "batch": [int(rng.integers(2, 6))]}.get(framing)
     if counts is None:
         counts = [int(count) for count in rng.integers(1, 4, rng.integers(0, 4))]
-    symbols = random_symbols(rng, pair.tables[quality], (sum(counts), *cells))
+    symbols = random_symbols(rng, pair, quality, (sum(counts), *cells))
     parts = np.split(symbols, np.cumsum(counts[:-1], dtype=int)) if counts else []
-    payloads = [encode_symbols(part, pair.tables[quality]) for part in parts]
+    payloads = [encode_symbols(part, pair, quality) for part in parts]
     names = [tuple(f"{i}-{k}" for k in range(count)) if named else None for i, count in enumerate(counts)]
     if framing == "compact":
         return write_compact(header, payloads[0]), symbols
@@ -303,21 +504,30 @@ def random_packet(rng: np.random.Generator, pair: Pair) -> tuple[bytes, Symbols]
     return b"".join([writer.header(), *pieces, writer.trailer()]), symbols
 
 
-def random_packets(seed: int) -> Iterator[tuple[Decoder, reference_reader.Bundle, bytes, Symbols]]:
+BUNDLES: dict[str, Callable[[np.random.Generator], Bundle]] = {
+    "channel": lambda rng: random_bundle(rng, layers=int(rng.integers(1, 4))),
+    "context": random_context_bundle,
+}
+
+
+def random_packets(
+    seed: int, kind: str
+) -> Iterator[tuple[np.random.Generator, Decoder, reference_reader.Bundle, bytes, Symbols]]:
     """Ten packets of each of ten pairs."""
     rng = np.random.default_rng(seed)
     for _ in range(10):
-        bundle = random_bundle(rng, layers=int(rng.integers(1, 4)))
+        bundle = BUNDLES[kind](rng)
         data = write_bundle(bundle)
         mine, theirs = Decoder(read_bundle(data)), reference_reader.read_bundle(data)
         for _ in range(10):
-            yield mine, theirs, *random_packet(rng, bundle.pair)
+            yield rng, mine, theirs, *random_packet(rng, bundle.pair)
 
 
+@pytest.mark.parametrize("kind", BUNDLES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_both_readers_find_the_symbols_of_a_hundred_random_packets(seed: int) -> None:
+def test_both_readers_find_the_symbols_of_a_hundred_random_packets(seed: int, kind: str) -> None:
     framings = set()
-    for mine, theirs, packet, symbols in random_packets(seed):
+    for _, mine, theirs, packet, symbols in random_packets(seed, kind):
         framings.add(read_packet(packet)[0].framing)
         np.testing.assert_array_equal(mine.symbols(packet), symbols, strict=True)
         found = reference_reader.read_packet(packet, theirs)
@@ -327,25 +537,27 @@ def test_both_readers_find_the_symbols_of_a_hundred_random_packets(seed: int) ->
     assert framings == {"single", "batch", "stream", "compact"}
 
 
-def foreign_payloads(rng: np.random.Generator, tables: Sequence[Table], symbols: Symbols) -> Iterator[bytes]:
-    """Payloads that no writer makes for these tables."""
+def foreign_payloads(rng: np.random.Generator, pair: Pair, quality: int, symbols: Symbols) -> Iterator[bytes]:
+    """Payloads that no writer makes for this pair."""
     for _ in range(4):
         yield rng.bytes(int(rng.integers(0, 40)))
     yield rng.bytes(9) + bytes(int(rng.integers(1, 4)))
     yield b"\xff" * 8 + rng.bytes(4)
-    moved = [replace(table, low=table.low + 1) for table in tables]
-    yield encode_symbols(symbols, moved)
+    moved = tuple(tuple(replace(table, low=table.low + 1) for table in row) for row in pair.tables)
+    yield encode_symbols(symbols, replace(pair, tables=moved), quality)
 
 
-def test_both_readers_agree_on_payloads_that_no_writer_made() -> None:
-    rng = np.random.default_rng(4)
+@pytest.mark.parametrize("kind", BUNDLES)
+def test_both_readers_agree_on_payloads_that_no_writer_made(kind: str) -> None:
     outcomes = {"same": 0, "zero": 0, "string": 0, "escaped": 0, "longer": 0}
-    for mine, theirs, packet, symbols in random_packets(5):
+    if kind == "context":
+        outcomes["beyond 16 bits"] = 0
+    for rng, mine, theirs, packet, symbols in random_packets(5, kind):
         header, _ = read_packet(packet)
         if header.framing == "stream":
             continue
         header = replace(header, named=False)
-        for payload in foreign_payloads(rng, mine.bundle.pair.tables[header.quality], symbols):
+        for payload in foreign_payloads(rng, mine.bundle.pair, header.quality, symbols):
             if header.framing == "compact":
                 bad = write_compact(header, payload)
             else:
@@ -364,6 +576,21 @@ def test_both_readers_agree_on_payloads_that_no_writer_made() -> None:
     assert min(outcomes.values()) > 0
 
 
+@pytest.mark.parametrize("size", [(4, 8), (8, 4), (9, 8), (8, 9), (1, 1), (65535, 65535)])
+def test_both_readers_refuse_packets_of_a_size_that_the_pair_does_not_take(
+    decoders: dict[str, Decoder], size: tuple[int, int]
+) -> None:
+    theirs = reference_reader.read_bundle(golden(f"{make.DENSE}pair.decoder.msgpack"))
+    mine = decoders[make.DENSE]
+    for framing in ("single", "batch"):
+        header = Header(framing, 0, mine.bundle.pair.digest[:4], size)
+        packet = write_packet(header, Chunk(0, 1 if framing == "single" else 2, b""))
+        with pytest.raises(PacketError, match=f"expected images of 8x8, .*, found {size[0]}x{size[1]}"):
+            mine.symbols(packet)
+        with pytest.raises(ValueError, match="image size that the pair does not take"):
+            reference_reader.read_packet(packet, theirs)
+
+
 @pytest.mark.parametrize(("layers", "channels"), [(1, 3), (2, 1), (3, 4)])
 def test_the_second_readers_float64_images_are_within_a_level(layers: int, channels: int) -> None:
     rng = np.random.default_rng(layers)
@@ -376,3 +603,34 @@ def test_the_second_readers_float64_images_are_within_a_level(layers: int, chann
     assert images.shape == (5, 3 << layers, 2 << layers, channels)
     assert np.ptp(images) > 20
     assert levels_apart(255 * reference_reader.synthesise(theirs, codes), images) <= 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_second_readers_float64_images_of_dense_pairs_are_within_a_level(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    channels, qualities = int(rng.choice([1, 3, 4])), int(rng.integers(1, 4))
+    architecture = random_dense(rng, channels, qualities)
+    last = f"convolution_{architecture.layers - 1}"
+    weights = random_weights(architecture, "decoder", seed)
+    for name in ("linear/kernel", "linear/bias", f"{last}/kernel", f"{last}/bias"):
+        weights[name] = weights[name] / 16
+    weights["codes/log_gain"] /= 2
+    weights["linear/bias"] += np.float32(0.5)
+    height, width = architecture.rows * architecture.stride, architecture.columns * architecture.stride
+    code = architecture.code_channels
+    certain = Table(0, np.zeros(0, np.int64))
+    tables = ((certain,) * code,) * qualities
+    steps = np.ones((qualities, code), np.float32)
+    pair = Pair(architecture, height, width, steps, tables, bytes(32), weights_digest(weights))
+    data = write_bundle(Bundle("decoder", pair, weights))
+    theirs, decoder = reference_reader.read_bundle(data), Decoder(read_bundle(data))
+    codes = rng.integers(-6, 7, (5, *pair.code_shape)).astype(np.float32)
+    told = []
+    for quality in range(qualities):
+        images = decoder.images(codes, quality=quality)
+        assert images.shape == (5, height, width, channels)
+        assert np.ptp(images) > 20
+        assert ((images > 0) & (images < 255)).mean() > 0.4
+        assert levels_apart(255 * reference_reader.synthesise(theirs, codes, quality), images) <= 1
+        told.append(images)
+    assert all((told[0] != images).any() for images in told[1:])

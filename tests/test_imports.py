@@ -30,7 +30,7 @@ TRAINING = {
     "tensorflow",
     "tensorflow_datasets",
 }
-SENDER = {"codec.analysis", "codec.encoder", "codec.packet_writer"}
+SENDER = {"codec.analysis", "codec.encoder", "codec.packet_writer", "codec.rounding"}
 RECEIVER = {"codec.synthesis", "codec.decoder", "codec.packet_reader"}
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import asdict, replace
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ def test_a_bundle_of_either_side_is_told(small_bundles: Bundles, side: str, para
         (8, 8, 1),
         (4, 4, 3),
         {"kind": "convolutional", "image_channels": 1, "code_channels": 3, "layers": 1, "filters": 4},
+        "channel",
         parameters,
         3,
         len(data),
@@ -110,6 +112,14 @@ def test_a_bundle_of_either_side_is_told(small_bundles: Bundles, side: str, para
     assert told["kind"] == "bundle"
     assert told == json.loads(json.dumps(asdict(found)))
     assert codec.inspect(io.BytesIO(data)) == found
+
+
+def test_a_bundle_with_a_context_model_says_so() -> None:
+    found = codec.inspect(files("codec.shipped").joinpath("mnist.encoder.msgpack").read_bytes())
+    assert isinstance(found, BundleReport)
+    assert found.context == "the elements before, 392 in 12 groups"
+    assert found.architecture["filters"] == [24, 40]
+    assert parsed(found)["code_shape"] == [7, 7, 32]
 
 
 def test_provenance_is_told_as_json_even_where_json_has_no_such_number(small_bundles: Bundles) -> None:

@@ -13,25 +13,45 @@ import pytest
 from numpy.typing import NDArray
 
 import codec
-from codec.architecture import Architecture
+from codec.architecture import Architecture, Convolutional, Dense
 from codec.bundle import Bundle, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
-from codec.errors import BundleError, ImageError, LimitError, OptionError, WrongPairError
+from codec.errors import BundleError, ImageError, LimitError, OptionError, PacketError, WrongPairError
 from codec.limits import Limits
+from codec.packet import Chunk, Header
+from codec.packet_writer import write_packet
 from tests.conftest import random_pair
 
-ARCHITECTURES = {
-    "grey, one layer": (Architecture(code_channels=3, layers=1, filters=4), (8, 8, 1)),
-    "grey, three layers": (Architecture(code_channels=5, layers=3, filters=4), (16, 24, 1)),
+ARCHITECTURES: dict[str, tuple[Architecture, tuple[int, ...], tuple[int, ...]]] = {
+    "grey, one layer": (Convolutional(code_channels=3, layers=1, filters=4), (8, 8, 1), ()),
+    "grey, three layers": (Convolutional(code_channels=5, layers=3, filters=4), (16, 24, 1), ()),
     "RGB, two layers, padded": (
-        Architecture(image_channels=3, code_channels=4, layers=2, filters=6),
+        Convolutional(image_channels=3, code_channels=4, layers=2, filters=6),
         (13, 10, 3),
+        (),
+    ),
+    "convolutional with a context model": (
+        Convolutional(code_channels=4, layers=1, filters=4),
+        (6, 8, 1),
+        (12, 12, 24),
+    ),
+    "dense": (
+        Dense(rows=2, columns=3, filters=(4, 6), units=8, elements=20, qualities=3),
+        (8, 12, 1),
+        (2, 5, 13),
+    ),
+    "dense, RGB, padded": (
+        Dense(image_channels=3, rows=3, columns=2, filters=(4, 6), units=8, elements=11, qualities=3),
+        (11, 7, 3),
+        (11,),
     ),
 }
 PAIRS = [*ARCHITECTURES, *codec.pretrained()]
+OTHERS = [name for name, (_, _, groups) in ARCHITECTURES.items() if not groups] + ["article"]
+"""Those that take images of any size."""
 
 
 @cache
@@ -39,8 +59,8 @@ def load(name: str) -> tuple[Encoder, Decoder]:
     """A pair by name, through its bundles' bytes."""
     if name not in ARCHITECTURES:
         return codec.load_encoder(name), codec.load_decoder(name)
-    architecture, shape = ARCHITECTURES[name]
-    encoder, decoder = random_pair(architecture, noise(40, shape))
+    architecture, shape, groups = ARCHITECTURES[name]
+    encoder, decoder = random_pair(architecture, noise(40, shape), groups=groups)
     return (
         Encoder(read_bundle(write_bundle(encoder), "encoder")),
         Decoder(read_bundle(write_bundle(decoder), "decoder")),
@@ -71,12 +91,14 @@ def expected(pair: Pair, images: NDArray[np.uint8], quality: int) -> NDArray[np.
     """What the receiver must see: codes rounded to whole steps, made into images."""
     encoder, decoder = pair
     own = encoder.bundle.pair
-    codes = np.rint(encoder.codes(images) / own.steps[quality])
-    for channel, table in enumerate(own.tables[quality]):
-        if table.certain:
-            codes[..., channel] = table.low
+    codes = np.rint(encoder.codes(images, quality=quality) / own.steps[quality])
+    if own.context is None:
+        for channel, table in enumerate(own.tables[quality]):
+            if table.certain:
+                codes[..., channel] = table.low
     height, width = images.shape[1:3]
-    return decoder.images((codes * own.steps[quality]).astype(np.float32), height=height, width=width)
+    codes = (codes * own.steps[quality]).astype(np.float32)
+    return decoder.images(codes, quality=quality, height=height, width=width)
 
 
 def test_every_quality_returns_the_quantised_codes_as_images(pair: Pair) -> None:
@@ -96,12 +118,40 @@ def test_flat_images_of_any_level_encode(pair: Pair, fill: int) -> None:
     assert decoder.decode(encoder.encode(images)).shape == images.shape
 
 
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 30)])
-def test_images_of_another_size_come_back_in_their_size(pair: Pair, size: tuple[int, int]) -> None:
-    encoder, decoder = pair
+def test_images_of_another_size_come_back_in_their_size(name: str, size: tuple[int, int]) -> None:
+    encoder, decoder = pair = load(name)
     images = noise(3, (*size, own_shape(encoder)[2]))
     decoded = decoder.decode(encoder.encode(images, quality=0))
     np.testing.assert_array_equal(decoded, expected(pair, images, 0))
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if name not in OTHERS])
+def test_a_pair_for_one_size_refuses_images_codes_and_packets_of_others(name: str) -> None:
+    encoder, decoder = load(name)
+    height, width, channels = own_shape(encoder)
+    stride = encoder.bundle.pair.architecture.stride
+    larger = noise(1, (height + stride, width, channels))
+    message = f"expected {height}x{width}, the one size that .* takes, found {height + stride}x{width}"
+    for call in (encoder.encode, encoder.codes):
+        with pytest.raises(ImageError, match=message):
+            call(larger)
+    rows, columns, depth = encoder.bundle.pair.code_shape
+    with pytest.raises(ImageError, match=f"codes: expected {rows}x{columns} cells, the one size"):
+        decoder.images(np.zeros((1, rows + 1, columns, depth), np.float32))
+    header = Header("single", 0, decoder.bundle.pair.digest[:4], (height + stride, width))
+    with pytest.raises(PacketError, match=f"expected images of {height}x{width}, the one size of the pair"):
+        decoder.decode(write_packet(header, Chunk(0, 1, b"")))
+
+
+@pytest.mark.parametrize("name", ["dense, RGB, padded"])
+def test_a_pair_for_one_size_takes_the_sizes_that_pad_to_it(name: str) -> None:
+    encoder, decoder = pair = load(name)
+    images = noise(3, (12, 8, 3))
+    np.testing.assert_array_equal(
+        decoder.decode(encoder.encode(images, quality=0)), expected(pair, images, 0)
+    )
 
 
 def test_floats_and_bytes_of_the_same_image_give_the_same_packet(pair: Pair) -> None:
@@ -194,11 +244,13 @@ def test_images_cannot_be_cropped_to_more_than_the_codes_cover(pair: Pair) -> No
 def test_compact_is_refused_where_it_cannot_frame(pair: Pair) -> None:
     encoder, _ = pair
     height, width, channels = own_shape(encoder)
-    for images, names in (
+    cases: list[tuple[NDArray[np.uint8], list[str] | None]] = [
         (noise(2, (height, width, channels)), None),
-        (noise(1, (height + 1, width, channels)), None),
         (noise(1, (height, width, channels)), ["a"]),
-    ):
+    ]
+    if encoder.bundle.pair.takes(height + 1, width):
+        cases.append((noise(1, (height + 1, width, channels)), None))
+    for images, names in cases:
         with pytest.raises(OptionError, match="compact: expected one image of the pair's own size"):
             encoder.encode(images, names=names, compact=True)
 

@@ -138,7 +138,7 @@ def test_the_command_line_writes_the_rest_and_says_what_is_gone(
     tmp_path: Path, digits: NDArray[np.uint8]
 ) -> None:
     names = [f"{i}.png" for i in range(6)]
-    pieces = list(codec.load_encoder("article").encode_stream([digits[:6]], names=names))
+    pieces = list(codec.load_encoder("mnist").encode_stream([digits[:6]], names=names))
     (tmp_path / "cut.packet").write_bytes(b"".join(pieces[:-1]))
     command = [sys.executable, "-m", "codec", "decode", "cut.packet", "-o", "out", "--salvage"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

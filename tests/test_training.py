@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,22 +13,23 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from codec.architecture import Architecture
+from codec.architecture import Convolutional, Dense
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.errors import DatasetError, OptionError, TrainingError
 from codec.evaluation import psnr
 from codec.imagefiles import read_image
+from codec.training.calibration import table_from_counts
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
-from codec.training.export import table_from_counts
-from codec.training.loop import EpochMetrics, InterruptedRunError, State, Watcher, Weights, train
+from codec.training.loop import EpochMetrics, InterruptedRunError, State, Watcher, train
 from codec.training.losses import LOSSES
+from codec.training.objective import Weights
 from codec.training.run import run
-from codec.training.settings import Settings
+from codec.training.settings import Settings, settings_for, spread
 
-SMALL = Architecture(code_channels=4, layers=2, filters=4)
+SMALL = Convolutional(code_channels=4, layers=2, filters=4)
 SETTINGS = Settings(architecture=SMALL, epochs=3, batch_size=16, noise=0.2, seed=3, learning_rate=0.01)
 
 
@@ -126,8 +128,8 @@ def test_training_makes_the_loss_smaller(data: Dataset, tmp_path: Path) -> None:
     run(SETTINGS, data, tmp_path, resume=False, console=Console(quiet=True))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
-    assert lines[-1]["training_loss"] < 0.8 * lines[0]["training_loss"]
-    assert lines[-1]["validation_psnr"] > lines[0]["validation_psnr"]
+    assert lines[-1]["training"]["loss"] < 0.8 * lines[0]["training"]["loss"]
+    assert lines[-1]["validation"]["psnr"] > lines[0]["validation"]["psnr"]
 
 
 def test_a_run_leaves_its_pair_metrics_and_preview(data: Dataset, tmp_path: Path) -> None:
@@ -211,7 +213,19 @@ def test_the_losses_are_those_of_the_textbook() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "vae"}, "model: expected one of article"),
+        ({"objective": "beauty"}, "objective: expected one of rate-distortion, distortion"),
+        ({"name": "a/b"}, "name: expected one that a file can have"),
+        ({"name": ""}, "name: expected one that a file can have"),
+        ({"augment": 1.5}, "augment: expected 0 to 1"),
+        ({"lambdas": (1.0,)}, "lambda: expected 0 to 0 values, found 1"),
+        ({"objective": "rate-distortion"}, "lambda: expected 1 to 256 values, found 0"),
+        ({"objective": "rate-distortion", "lambdas": (2.0, 1.0)}, "lambda: expected rising numbers"),
+        ({"objective": "rate-distortion", "lambdas": (0.0, 1.0)}, "lambda: expected positive numbers"),
+        ({"architecture": Dense()}, "the dense model is trained for rate and distortion only"),
+        (
+            {"architecture": Dense(), "objective": "rate-distortion", "lambdas": (1.0, 2.0)},
+            "lambda: expected 8, one a quality, found 2",
+        ),
         ({"loss": "huber"}, "loss: expected one of bce, mse, l1"),
         ({"epochs": 0}, "epochs: expected at least 1"),
         ({"batch_size": 0}, "batch_size: expected at least 1"),
@@ -225,15 +239,76 @@ def test_settings_out_of_range_are_refused(change: dict[str, object], message: s
         Settings(**change)  # type: ignore[arg-type]
 
 
+def images_of(*shape: int) -> NDArray[np.uint8]:
+    return np.zeros((2, *shape), np.uint8)
+
+
 def test_images_of_five_channels_are_refused_by_name() -> None:
     with pytest.raises(DatasetError, match="spectra: expected images of 1 to 4 channels, found 5"):
-        Settings().for_images(np.zeros((2, 4, 4, 5), np.uint8), "spectra")
-    assert Settings().for_images(np.zeros((2, 4, 4, 3), np.uint8), "tiles").architecture.image_channels == 3
+        settings_for(images_of(4, 4, 5), "spectra")
+
+
+def test_small_images_get_the_dense_model_and_large_ones_the_articles() -> None:
+    digits = settings_for(images_of(28, 28, 1), "mnist")
+    assert digits.architecture == Dense(qualities=10)
+    assert (digits.name, digits.objective, digits.epochs) == ("mnist", "rate-distortion", 60)
+    tiles = settings_for(images_of(30, 32, 3), "tiles/rgb")
+    assert tiles.name == "tiles-rgb"
+    assert isinstance(tiles.architecture, Dense)
+    assert (tiles.architecture.rows, tiles.architecture.columns) == (8, 8)
+    assert tiles.architecture.image_channels == 3
+    photos = settings_for(images_of(256, 256, 3), "photos")
+    assert photos.architecture == Convolutional(image_channels=3)
+    assert photos.objective == "rate-distortion"
+
+
+def test_the_articles_recipe_is_its_own() -> None:
+    article = settings_for(images_of(28, 28, 1), "mnist", objective="distortion", name="article")
+    assert article == Settings(name="article")
+
+
+def test_lambdas_scale_with_the_size_of_the_images_and_can_be_given() -> None:
+    small, large = (settings_for(images_of(side, side, 1), "x").lambdas for side in (28, 56))
+    assert len(small) == 10
+    assert large[0] == pytest.approx(4 * small[0])
+    given = settings_for(images_of(28, 28, 1), "x", lambdas=(10.0, 20.0, 70.0))
+    assert given.lambdas == (10.0, 20.0, 70.0)
+    assert isinstance(given.architecture, Dense)
+    assert given.architecture.qualities == 3
+    assert spread(1, 16, 5) == (1, 2, 4, 8, 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "vae"}, "model: expected one of dense, article, found 'vae'"),
+        ({"objective": "distortion", "model": "dense"}, "trained for rate and distortion only"),
+        ({"objective": "distortion", "qualities": 4}, "belong to the rate-distortion objective"),
+        ({"objective": "beauty"}, "objective: expected one of"),
+        ({"lambdas": (1.0, 2.0), "qualities": 3}, "lambda: expected 3, one a quality, found 2"),
+        ({"qualities": 1}, "qualities: expected at least 2 over a range of lambda, found 1"),
+        ({"filters": 8}, "filters: they belong to the article's model"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        settings_for(images_of(28, 28, 1), "x", **options)
+
+
+def test_dense_layers_over_a_photograph_are_refused() -> None:
+    with pytest.raises(OptionError, match="dense takes images of at most 16,384 values, found 196,608"):
+        settings_for(images_of(256, 256, 3), "photos", model="dense")
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.0, 1.0), (0.0, 1.0), (1.0, float("inf")), (1.0, float("nan"))])
+def test_a_range_of_lambda_that_is_none_is_refused(low: float, high: float) -> None:
+    with pytest.raises(OptionError, match="lambda: expected a range of positive numbers"):
+        spread(low, high, 3)
 
 
 def test_an_architecture_out_of_range_is_refused() -> None:
     with pytest.raises(OptionError, match="layers: expected a whole number from 1 to 6"):
-        Architecture(layers=7)
+        Convolutional(layers=7)
 
 
 def test_tables_follow_the_counts() -> None:

@@ -4,21 +4,31 @@ Height and width must be whole multiples of the stride s; ``codec.images`` pads 
 """
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 
-from codec.architecture import Architecture
-from codec.layers import Convolution, max_pool
+from codec.architecture import Architecture, Convolutional, Dense
+from codec.layers import (
+    HE_NORMAL,
+    Convolution,
+    QualityDense,
+    QualityGain,
+    leaky_relu,
+    max_pool,
+    space_to_depth,
+)
 
-__all__ = ["Analysis"]
+__all__ = ["ConvolutionalAnalysis", "DenseAnalysis", "build_analysis"]
 
 
-class Analysis(nn.Module):
+class ConvolutionalAnalysis(nn.Module):
     """The article's encoder: (3x3 convolution, ReLU, 2x2 max pool) for each layer."""
 
-    architecture: Architecture
+    architecture: Convolutional
 
     @nn.compact
-    def __call__(self, images: Array) -> Array:
+    def __call__(self, images: Array, quality: Array | int = 0) -> Array:
+        """Codes; they do not depend on the quality."""
         x = images
         last = self.architecture.layers - 1
         for i in range(self.architecture.layers):
@@ -26,3 +36,41 @@ class Analysis(nn.Module):
             # ReLU after the pool: it commutes with the maximum and then touches a quarter of the values.
             x = nn.relu(max_pool(Convolution(features, name=f"convolution_{i}")(x)))
         return x
+
+
+class DenseAnalysis(nn.Module):
+    """A linear map of the pixels plus (2x2 blocks to depth, 3x3 convolution) a layer and three dense layers.
+
+    The linear path starts as the images' principal components and carries most of the rate; the other bends
+    it. The codes are in units of the quantiser step of the quality.
+    """
+
+    architecture: Dense
+
+    @nn.compact
+    def __call__(self, images: Array, quality: Array | int) -> Array:
+        """Codes at ``quality``: one number, or one for each image."""
+        a = self.architecture
+        pixels = images.reshape(len(images), -1)
+        x = images
+        for i, features in enumerate(a.filters):
+            layer = Convolution(features, HE_NORMAL, gathered=i == 0, name=f"convolution_{i}")
+            x = leaky_relu(layer(space_to_depth(x)))
+        x = leaky_relu(QualityDense(a.units, a.qualities, name="dense_0")(x.reshape(len(x), -1), quality))
+        x = x + leaky_relu(QualityDense(a.units, a.qualities, 0.5, name="dense_1")(x, quality))
+        x = nn.Dense(a.elements, use_bias=False, name="dense_2")(x)
+        x = x + nn.Dense(a.elements, use_bias=False, name="linear")(pixels)
+        bias, gain = QualityGain(a.elements, a.qualities, name="codes")(quality)
+        x = (x + bias) * gain
+        # Element e is channel e // cells, cell e % cells; what no element fills is zero.
+        unused = a.rows * a.columns * a.code_channels - a.elements
+        channels = jnp.pad(x, ((0, 0), (0, unused))).reshape(-1, a.code_channels, a.rows, a.columns)
+        return channels.transpose(0, 2, 3, 1)
+
+
+def build_analysis(architecture: Architecture) -> nn.Module:
+    """The analysis of an architecture of any kind."""
+    if isinstance(architecture, Dense):
+        return DenseAnalysis(architecture)
+    assert isinstance(architecture, Convolutional)
+    return ConvolutionalAnalysis(architecture)

@@ -1,61 +1,67 @@
-"""What a network looks like, as data: a frozen description that bundles store and both halves build from.
+"""What a pair's networks look like, as data: descriptions that bundles store and both halves build from.
 
 No JAX here: a bundle's weights are checked against ``weight_shapes`` before any network is built. A file
 names one of ``KINDS``; it never names code.
 """
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from reprlib import repr as short
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from codec.errors import BundleError, OptionError
 from codec.limits import Limits
 
-__all__ = ["KINDS", "Architecture", "Side"]
+__all__ = ["KINDS", "LIVE_CLASSES", "Architecture", "Convolutional", "Dense", "Side"]
 
 Side = Literal["encoder", "decoder"]
+Shapes = dict[str, tuple[int, ...]]
 
-KINDS = ("convolutional",)
-"""The families of networks this version can build."""
+LIVE_CLASSES = 432
+"""Kinds of neighbourhoods that a pixel may have, for ``codec.rounding``."""
 
 _RANGES = {
     "image_channels": (1, 4),
     "code_channels": (1, 1024),
     "layers": (1, 6),
     "filters": (1, 1024),
+    "rows": (1, 1024),
+    "columns": (1, 1024),
+    "elements": (1, 1 << 16),
+    "units": (1, 1 << 14),
+    "qualities": (1, 256),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """A pair's two networks. The defaults are the article's: 28,353 parameters for grey images.
+class Architecture(ABC):
+    """What all kinds of networks have in common.
 
     Attributes:
-        kind: the family, one of ``KINDS``.
         image_channels: channels of the images, 1 for grey and 3 for RGB.
         code_channels: channels of the codes.
         layers: halvings of height and width in the analysis, and doublings in the synthesis.
-        filters: channels of every hidden layer.
     """
 
-    kind: str = "convolutional"
+    kind: ClassVar[str]
+    kernel_dtype: ClassVar[Literal["float32", "float16"]]
+    """How a bundle stores kernels; all other weights are float32."""
+
     image_channels: int = 1
     code_channels: int = 32
     layers: int = 2
-    filters: int = 32
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise OptionError(
-                f"architecture, kind: expected one of {', '.join(KINDS)}, found {short(self.kind)}"
-            )
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
+        for field in fields(self):
+            value, (low, high) = getattr(self, field.name), _RANGES[field.name]
+            listed = isinstance(value, tuple) and field.type is not int
+            numbers = value if listed else (value,)
+            if any(type(number) is not int or not low <= number <= high for number in numbers):
+                what = "whole numbers" if listed else "a whole number"
                 raise OptionError(
-                    f"architecture, {name}: expected a whole number from {low} to {high}, "
-                    f"found {short(value)}"
+                    f"architecture, {field.name}: expected {what} from {low} to {high}, found {short(value)}"
                 )
 
     @property
@@ -67,6 +73,18 @@ class Architecture:
         """Shape of one image's codes, after the image is padded to whole cells."""
         return -(-height // self.stride), -(-width // self.stride), self.code_channels
 
+    @abstractmethod
+    def takes(self, height: int, width: int) -> bool:
+        """Whether the networks can take images of this size."""
+
+    @abstractmethod
+    def weight_shapes(self, side: Side) -> Shapes:
+        """Name and shape of every weight of one half, in the order of the layers."""
+
+    def weight_dtype(self, name: str) -> str:
+        """How a bundle stores the weight called ``name``."""
+        return self.kernel_dtype if name.endswith("/kernel") else "float32"
+
     def check_chunk(self, count: int, height: int, width: int, limits: Limits) -> None:
         """Raise ``LimitError`` where a chunk of ``count`` images is over what the limits allow."""
         rows, columns, channels = self.code_shape(height, width)
@@ -75,7 +93,53 @@ class Architecture:
         limits.check("chunk_pixels", count * pixels, "pixels in a chunk")
         limits.check("chunk_symbols", count * rows * columns * channels, "symbols in a chunk")
 
-    def weight_shapes(self, side: Side) -> dict[str, tuple[int, ...]]:
+    def to_dict(self) -> dict[str, Any]:
+        """The description as plain values, for a bundle; "kind" comes first."""
+        values = {"kind": self.kind, **asdict(self)}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Architecture":
+        """The reverse of ``to_dict``; raises ``BundleError`` on anything but these fields in this order."""
+        kind = values.get("kind")
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise BundleError(
+                f"architecture, kind: expected one of {', '.join(KINDS)}, found {short(kind)}; "
+                "update split-codec if the bundle is newer"
+            )
+        expected = ["kind", *(field.name for field in fields(KINDS[kind]))]
+        if list(values) != expected:
+            found = list(map(str, values))
+            raise BundleError(f"architecture: expected the fields {expected}, found {found}")
+        arguments: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name != "kind"
+        }
+        try:
+            return KINDS[kind](**arguments)
+        except OptionError as error:
+            raise BundleError(str(error)) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolutional(Architecture):
+    """Convolutions alone, for images of any size. The defaults are the article's: 28,353 parameters.
+
+    Attributes:
+        filters: channels of every hidden layer.
+    """
+
+    kind = "convolutional"
+    kernel_dtype = "float32"
+
+    filters: int = 32
+
+    def takes(self, height: int, width: int) -> bool:
+        """Any size."""
+        return True
+
+    def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""
         outputs: list[tuple[str, int]]
         if side == "encoder":
@@ -86,26 +150,116 @@ class Architecture:
             inputs = self.code_channels
             outputs = [(f"transposed_{i}", self.filters) for i in range(self.layers)]
             outputs.append(("convolution", self.image_channels))
-        shapes: dict[str, tuple[int, ...]] = {}
+        shapes: Shapes = {}
         for name, features in outputs:
             shapes[f"{name}/bias"] = (features,)
             shapes[f"{name}/kernel"] = (3, 3, inputs, features)
             inputs = features
         return shapes
 
-    def to_dict(self) -> dict[str, Any]:
-        """The description as plain values, for a bundle."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Architecture":
-        """The reverse of ``to_dict``; raises ``BundleError`` on anything but exactly these fields."""
-        expected = {field.name for field in fields(cls)}
-        if set(values) != expected:
-            raise BundleError(
-                f"architecture: expected the fields {sorted(expected)}, found {sorted(map(str, values))}"
+@dataclass(frozen=True, kw_only=True)
+class Dense(Architecture):
+    """Convolutions around dense layers that mix the whole grid, for images of one size.
+
+    Only ``elements`` of the codes' values are ever other than zero: the first ones, counted channel by
+    channel, row by row. Biases and gains differ by quality.
+
+    Attributes:
+        rows, columns: of the codes.
+        filters: channels of each convolution, in the order of the analysis: one for each of ``layers``.
+        units: width of the dense layers.
+        elements: values of the codes that are in use.
+        qualities: operating points that the networks know.
+    """
+
+    kind = "dense"
+    kernel_dtype = "float16"
+
+    rows: int = 7
+    columns: int = 7
+    filters: tuple[int, ...] = (24, 40)
+    units: int = 512
+    elements: int = 392
+    qualities: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.filters) is not tuple or len(self.filters) != self.layers:
+            raise OptionError(
+                f"architecture, filters: expected {self.layers}, one a layer, found {short(self.filters)}"
             )
-        try:
-            return cls(**values)
-        except OptionError as error:
-            raise BundleError(str(error)) from None
+        if self.elements > self.rows * self.columns * self.code_channels:
+            raise OptionError(
+                f"architecture, elements: expected at most the {self.rows}x{self.columns}x"
+                f"{self.code_channels} values of the codes, found {self.elements}"
+            )
+
+    @property
+    def pixels(self) -> int:
+        """Values of one image, after padding."""
+        return self.rows * self.columns * self.stride**2 * self.image_channels
+
+    def takes(self, height: int, width: int) -> bool:
+        """The sizes that pad to ``rows`` x ``columns`` cells."""
+        return self.code_shape(height, width)[:2] == (self.rows, self.columns)
+
+    def weight_shapes(self, side: Side) -> Shapes:
+        """Name and shape of every weight of one half, in the order of the layers."""
+        cells, narrow = self.rows * self.columns, 4 * self.image_channels
+        by_code, by_unit = (self.qualities, self.elements), (self.qualities, self.units)
+        if side == "encoder":
+            shapes: Shapes = {"linear/kernel": (self.pixels, self.elements)}
+            inputs = self.image_channels
+            for i, features in enumerate(self.filters):
+                shapes[f"convolution_{i}/bias"] = (features,)
+                shapes[f"convolution_{i}/kernel"] = (3, 3, 4 * inputs, features)
+                inputs = features
+            shapes |= {
+                "dense_0/bias": by_unit,
+                "dense_0/kernel": (cells * inputs, self.units),
+                "dense_1/bias": by_unit,
+                "dense_1/kernel": (self.units, self.units),
+                "dense_2/kernel": (self.units, self.elements),
+                "codes/bias": by_code,
+                "codes/log_gain": by_code,
+                "feedback/gain": by_code,
+                "feedback/live": (LIVE_CLASSES,),
+            }
+            return shapes
+        features = self.filters[-1]
+        shapes = {
+            "codes/bias": by_code,
+            "codes/log_gain": by_code,
+            "linear/bias": (self.pixels,),
+            "linear/kernel": (self.elements, self.pixels),
+            "dense_0/bias": by_unit,
+            "dense_0/kernel": (self.elements, self.units),
+            "dense_1/bias": by_unit,
+            "dense_1/kernel": (self.units, self.units),
+            "dense_2/bias": (self.qualities, features),
+            "dense_2/kernel": (self.units, cells * features),
+        }
+        widths = [4 * filters for filters in reversed(self.filters[:-1])] + [narrow]
+        for i, width in enumerate(widths):
+            shapes[f"convolution_{i}/bias"] = (width,)
+            shapes[f"convolution_{i}/kernel"] = (3, 3, features, width)
+            features = width // 4
+        return shapes
+
+    def multiply_adds(self, side: Side) -> int:
+        """Multiplications with a weight that one image takes in one half."""
+        total = 0
+        for name, shape in self.weight_shapes(side).items():
+            if name.endswith("/kernel"):
+                times = 1
+                if name.startswith("convolution"):
+                    level = int(name.rsplit("/", 1)[0].rsplit("_", 1)[1])
+                    halvings = level + 1 if side == "encoder" else self.layers - level
+                    times = self.rows * self.columns * 4 ** (self.layers - halvings)
+                total += math.prod(shape) * times
+        return total
+
+
+KINDS: dict[str, type[Architecture]] = {kind.kind: kind for kind in (Convolutional, Dense)}
+"""The kinds of networks that this version can build, by the name a bundle gives them."""

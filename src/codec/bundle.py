@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Side
+from codec.context import ContextModel
 from codec.errors import BundleError
+from codec.limits import Limits
 from codec.tables import Table, pack_tables
 
 __all__ = ["Bundle", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_digest"]
@@ -23,8 +25,8 @@ __all__ = ["Bundle", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_di
 FORMAT = "codec bundle"
 VERSION = 1
 
-Weights = Mapping[str, NDArray[np.float32]]
-"""Every weight of one half by its name, such as "convolution_0/kernel"."""
+Weights = Mapping[str, NDArray[np.floating[Any]]]
+"""Every weight of one half by its name, such as "convolution_0/kernel", in the type that a bundle stores."""
 
 FILE_KEYS = ("format", "version", "sha256", "body")
 BODY_KEYS = ("side", "shared", "weights", "provenance")
@@ -39,10 +41,20 @@ SHARED_KEYS = (
     "analysis_sha256",
     "synthesis_sha256",
 )
-ARCHITECTURE_KEYS = ("kind", "image_channels", "code_channels", "layers", "filters")
 TENSOR_KEYS = ("name", "dtype", "shape", "data")
-DTYPES = {"float32": "<f4", "int32": "<i4", "uint16": "<u2"}
-CONTEXT = "channel"
+DTYPES = {"float16": "<f2", "float32": "<f4", "int8": "|i1", "int32": "<i4", "uint16": "<u2"}
+BY_CHANNEL = "channel"
+"""What stands for the context where a symbol's table is its channel's."""
+CONTEXT_TENSORS = {
+    "weights": "int8",
+    "input_gain": "int32",
+    "hidden_bias": "int32",
+    "hidden_shift": "int32",
+    "output_gain": "int32",
+    "output_bias": "int32",
+    "table_index": "int32",
+}
+CONTEXT_KEYS = ("groups", "units", *CONTEXT_TENSORS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +65,8 @@ class Pair:
         architecture: both networks.
         height, width: of the images the pair was trained on; those of other sizes say so in their packets.
         steps: quantiser steps, float32 [qualities, code channels].
-        tables: by quality and context; the context is the code channel.
+        tables: by quality and code channel; with a context model a single row for all qualities.
+        context: what tells each symbol's table; None is its channel.
         analysis_sha256, synthesis_sha256: digests of the two halves' weights.
     """
 
@@ -64,6 +77,30 @@ class Pair:
     tables: tuple[tuple[Table, ...], ...]
     analysis_sha256: bytes
     synthesis_sha256: bytes
+    context: ContextModel | None = None
+
+    @property
+    def code_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the codes of an image of the pair's own size."""
+        return self.architecture.code_shape(self.height, self.width)
+
+    def takes(self, height: int, width: int) -> bool:
+        """Whether the pair can code images of this size."""
+        if self.context is not None and self.architecture.code_shape(height, width) != self.code_shape:
+            return False
+        return self.architecture.takes(height, width)
+
+    def check_chunk(self, count: int, height: int, width: int, limits: Limits) -> None:
+        """Raise ``LimitError`` where a chunk of ``count`` images is over what the limits allow."""
+        self.architecture.check_chunk(count, height, width, limits)
+        if self.context is not None:
+            values = count * (self.context.elements + self.context.hidden_units)
+            limits.check("chunk_symbols", values, "values of the context model in a chunk")
+
+    @property
+    def default_quality(self) -> int:
+        """The quality where none is named: the middle one, the finer of two."""
+        return self.qualities // 2
 
     @property
     def qualities(self) -> int:
@@ -81,7 +118,7 @@ class Pair:
         values = (
             self.architecture.to_dict(),
             [self.height, self.width],
-            CONTEXT,
+            BY_CHANNEL if self.context is None else _pack_context(self.context),
             _tensor("steps", self.steps),
             _tensor("table_low", arrays.low),
             _tensor("table_length", arrays.length),
@@ -112,17 +149,22 @@ class Bundle:
         return str(self.provenance.get("name", "unnamed"))
 
     def parameters(self) -> dict[str, dict[str, NDArray[np.float32]]]:
-        """The weights nested as flax takes them: {layer: {"kernel": ..., "bias": ...}}."""
+        """The weights as flax takes them, float32: {layer: {"kernel": ..., "bias": ...}}."""
         nested: dict[str, dict[str, NDArray[np.float32]]] = {}
         for name, values in self.weights.items():
             layer, kind = name.rsplit("/", 1)
-            nested.setdefault(layer, {})[kind] = values
+            nested.setdefault(layer, {})[kind] = values.astype(np.float32, copy=False)
         return nested
 
 
 def is_bundle(data: bytes) -> bool:
     """Whether ``data`` begins like a bundle of any version."""
     return data[1:8] == b"\xa6format" and data[:1] != b"" and data[0] & 0xF0 == 0x80
+
+
+def _pack_context(context: ContextModel) -> dict[str, Any]:
+    tensors = (_tensor(name, getattr(context, name)) for name in CONTEXT_TENSORS)
+    return dict(zip(CONTEXT_KEYS, (list(context.groups), context.units, *tensors), strict=True))
 
 
 def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:

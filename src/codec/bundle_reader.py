@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import bundle as fmt
-from codec.architecture import Architecture, Side
+from codec.architecture import Architecture, Dense, Side
 from codec.bundle import Bundle, Pair, Weights, is_bundle, weights_digest
+from codec.context import ContextModel
 from codec.errors import BundleError, DamagedBundleError, LimitError, WrongSideError
 from codec.limits import DEFAULT_LIMITS, Limits
-from codec.tables import TableArrays, unpack_tables
+from codec.tables import Table, TableArrays, unpack_tables
 
 __all__ = ["read_bundle"]
 
 _MOST_QUALITIES = 256
 _MOST_SIDE = 65535
 _MOST_AXES = 4
+_MOST_TABLES = 1 << 16
+_MOST_ELEMENTS = 1 << 16
 _STEP_MIN, _STEP_MAX = 2.0**-40, 2.0**40
 
 
@@ -73,9 +76,11 @@ def read_bundle(data: bytes, side: Side | None = None, limits: Limits = DEFAULT_
 def _read_pair(packed: bytes, limits: Limits) -> Pair:
     where = "bundle, shared"
     shared = _fields(_unpack(packed, where, limits), fmt.SHARED_KEYS, where)
-    architecture = Architecture.from_dict(
-        _fields(shared["architecture"], fmt.ARCHITECTURE_KEYS, f"{where}, architecture")
-    )
+    if not isinstance(shared["architecture"], dict):
+        raise BundleError(
+            f"{where}, architecture: expected a map, found {type(shared['architecture']).__name__}"
+        )
+    architecture = Architecture.from_dict(shared["architecture"])
     size = shared["image"]
     if (
         not isinstance(size, list)
@@ -85,8 +90,6 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
         raise BundleError(
             f"{where}, image: expected [height, width] of 1 to {_MOST_SIDE}, found {short(size)}"
         )
-    if shared["context"] != fmt.CONTEXT:
-        raise BundleError(f"{where}, context: expected {fmt.CONTEXT!r}, found {short(shared['context'])}")
     arrays = {
         name: _read_tensor(shared[name], name, dtype)
         for name, dtype in (
@@ -99,10 +102,26 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
     steps = arrays["steps"]
     if steps.ndim != 2 or not 1 <= len(steps) <= _MOST_QUALITIES:
         raise BundleError(f"{where}, steps: expected [1 to {_MOST_QUALITIES}, channels], found {steps.shape}")
-    contexts = (len(steps), architecture.code_channels)
-    for name in ("steps", "table_low", "table_length"):
-        if arrays[name].shape != contexts:
-            raise BundleError(f"{where}, {name}: expected shape {contexts}, found {arrays[name].shape}")
+    qualities, channels = len(steps), architecture.code_channels
+    if steps.shape[1] != channels:
+        raise BundleError(f"{where}, steps: expected shape {(qualities, channels)}, found {steps.shape}")
+    if isinstance(architecture, Dense) and architecture.qualities != qualities:
+        raise BundleError(
+            f"{where}, steps: expected the {architecture.qualities} qualities of the architecture, "
+            f"found {qualities}"
+        )
+    by_channel = shared["context"] == fmt.BY_CHANNEL
+    if not by_channel and not isinstance(shared["context"], dict):
+        raise BundleError(
+            f"{where}, context: expected {fmt.BY_CHANNEL!r} or a map, found {short(shared['context'])}"
+        )
+    rows = (qualities, channels) if by_channel else (1, arrays["table_low"].size)
+    for name in ("table_low", "table_length"):
+        if arrays[name].shape != rows or not 1 <= rows[1] <= _MOST_TABLES:
+            raise BundleError(
+                f"{where}, {name}: expected shape {rows} and 1 to {_MOST_TABLES} tables, "
+                f"found {arrays[name].shape}"
+            )
     if not ((steps >= _STEP_MIN).all() and (steps <= _STEP_MAX).all()):  # refuses NaN too
         raise BundleError(f"{where}, steps: expected numbers from 2^-40 to 2^40")
     if arrays["table_frequencies"].ndim != 1:
@@ -114,8 +133,37 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
     digests = [_bytes(shared[name], f"{where}, {name}") for name in fmt.SHARED_KEYS[-2:]]
     if any(len(digest) != 32 for digest in digests):
         raise BundleError(f"{where}: expected digests of 32 bytes")
-    pair = Pair(architecture, size[0], size[1], steps, tables, digests[0], digests[1])
+    context = None if by_channel else _read_context(shared["context"], tables[0], qualities)
+    pair = Pair(architecture, size[0], size[1], steps, tables, digests[0], digests[1], context)
+    if not pair.takes(pair.height, pair.width):
+        raise BundleError(
+            f"{where}, image: expected a size that the architecture takes, found {pair.height}x{pair.width}"
+        )
+    if context is not None and context.elements > math.prod(pair.code_shape):
+        raise BundleError(
+            f"{where}, context: expected at most the {math.prod(pair.code_shape)} values of the codes, "
+            f"found {context.elements} elements"
+        )
     return pair
+
+
+def _read_context(value: Any, tables: tuple[Table, ...], qualities: int) -> ContextModel:
+    where = "bundle, shared, context"
+    values = _fields(value, fmt.CONTEXT_KEYS, where)
+    groups, units = values["groups"], values["units"]
+    if not isinstance(groups, list) or any(
+        type(number) is not int or not 1 <= number <= _MOST_ELEMENTS for number in [units, *groups]
+    ):
+        raise BundleError(
+            f"{where}, groups and units: expected whole numbers from 1 to {_MOST_ELEMENTS}, "
+            f"found {short(groups)} and {short(units)}"
+        )
+    if any(table.certain for table in tables):
+        raise BundleError(f"{where}: expected no certain table, found one")
+    tensors = {name: _read_tensor(values[name], name, dtype) for name, dtype in fmt.CONTEXT_TENSORS.items()}
+    context = ContextModel(tuple(groups), units, **tensors)
+    context.check(len(tables), qualities)
+    return context
 
 
 def _read_weights(value: Any, pair: Pair, side: Side, limits: Limits) -> Weights:
@@ -126,9 +174,9 @@ def _read_weights(value: Any, pair: Pair, side: Side, limits: Limits) -> Weights
     expected = pair.architecture.weight_shapes(side)
     if len(value) != len(expected):
         raise BundleError(f"{where}: expected {len(expected)} tensors, found {len(value)}")
-    weights: dict[str, NDArray[np.float32]] = {}
+    weights: dict[str, NDArray[np.floating[Any]]] = {}
     for item, (name, shape) in zip(value, expected.items(), strict=True):
-        tensor = _read_tensor(item, name, "float32")
+        tensor = _read_tensor(item, name, pair.architecture.weight_dtype(name))
         if tensor.shape != shape:
             raise BundleError(f"{where}, {name}: expected shape {shape}, found {tensor.shape}")
         if not np.isfinite(tensor).all():

@@ -26,8 +26,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-DEFAULT_PAIR = "article"
+DEFAULT_PAIR = "mnist"
 
+EffortOption = Annotated[
+    int, typer.Option(help="Of the encoder: 0, the fastest, to 3; more takes longer and saves bytes.")
+]
 EncoderOption = Annotated[
     str, typer.Option(metavar="NAME|FILE", help="A shipped pair's name or an encoder bundle.")
 ]
@@ -72,6 +75,7 @@ def encode(
     names: Annotated[
         bool, typer.Option("--names/--no-names", help="Whether file names travel with the images.")
     ] = True,
+    effort: EffortOption = 0,
     compact: Annotated[
         bool,
         typer.Option("--compact", help="Six bytes of framing for one image; no name travels with it."),
@@ -91,11 +95,11 @@ def encode(
         if len(paths) != 1:
             raise OptionError(f"--compact: expected one image, found {len(paths)}")
         (image,) = pixels
-        packet = sender.encode(image, quality=quality, names=carried, compact=compact)
+        packet = sender.encode(image, quality=quality, names=carried, compact=compact, effort=effort)
         length = len(packet)
         write_bytes(output, packet)
     else:
-        pieces = sender.encode_stream(pixels, quality=quality, names=carried)
+        pieces = sender.encode_stream(pixels, quality=quality, names=carried, effort=effort)
         length = write_pieces(output, pieces)
     each = length / len(paths)
     typer.echo(f"{_counted(len(paths))}, {length:,} bytes, {each:.1f} an image", err=True)
@@ -191,22 +195,56 @@ def train(
         Path | None,
         typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
     ] = None,
-    model: Annotated[str, typer.Option(help="The recipe, and the name of the pair: article.")] = "article",
-    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 50,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the pair; the data's name if left out.")
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="rate-distortion, or distortion: the article's, which does not look at rate.")
+    ] = "rate-distortion",
+    model: Annotated[
+        str | None,
+        typer.Option(help="dense (small images of one size) or article; chosen by the data if left out."),
+    ] = None,
+    lambdas: Annotated[
+        str | None,
+        typer.Option(
+            "--lambda",
+            metavar="LOW:HIGH | L,L,...",
+            help="Bits that a mean squared error of 1 is worth: a range, or one number for each quality.",
+        ),
+    ] = None,
+    qualities: Annotated[
+        int | None, typer.Option(help="How many, over the range of lambda; 10 if left out.")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the training images; 60 if left out, 50 for distortion alone."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Images in one step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Adam's.")] = 1e-3,
-    loss: Annotated[str, typer.Option(help="bce (binary cross-entropy), mse or l1.")] = "bce",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Adam's; 0.002 if left out, 0.001 for distortion alone.")
+    ] = None,
+    loss: Annotated[
+        str, typer.Option(help="bce (binary cross-entropy), mse or l1; for distortion alone.")
+    ] = "bce",
     noise: Annotated[
         float, typer.Option(help="Standard deviation of noise on the input; the article's is 0.4.")
     ] = 0.0,
+    augment: Annotated[
+        float | None,
+        typer.Option(help="Share of images warped in each epoch; 0.3 for dense if left out, else 0."),
+    ] = None,
     code_channels: Annotated[int, typer.Option(help="Channels of the codes.")] = 32,
     layers: Annotated[int, typer.Option(help="Halvings of height and width.")] = 2,
-    filters: Annotated[int, typer.Option(help="Channels of the hidden layers.")] = 32,
-    seed: Annotated[int, typer.Option(help="Of the weights, the order of the images and the noise.")] = 0,
+    filters: Annotated[
+        int | None, typer.Option(help="Channels of the article's hidden layers; 32 if left out.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the weights, the order of the images, their warps and the noise.")
+    ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
 ) -> None:
     """Train a pair on a dataset or on your own images, and export its two bundles."""
-    from codec.architecture import Architecture
     from codec.errors import MissingExtraError
 
     try:
@@ -215,29 +253,52 @@ def train(
         from codec.training.data import load_training
         from codec.training.loop import InterruptedRunError
         from codec.training.run import run
-        from codec.training.settings import Settings
+        from codec.training.settings import settings_for
     except ImportError as error:
         raise MissingExtraError(
             f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
         ) from None
 
-    settings = Settings(
+    data = load_training(dataset, images, seed)
+    settings = settings_for(
+        data.training,
+        data.name,
+        name=name,
+        objective=objective,
         model=model,
-        architecture=Architecture(code_channels=code_channels, layers=layers, filters=filters),
+        lambdas=_lambdas(lambdas, qualities),
+        qualities=qualities,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         loss=loss,
         noise=noise,
+        augment=augment,
+        code_channels=code_channels,
+        layers=layers,
+        filters=filters,
         seed=seed,
     )
-    data = load_training(dataset, images, seed)
-    settings = settings.for_images(data.training, data.name)
     try:
         run(settings, data, out, resume=resume, console=Console(stderr=True, highlight=False))
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None
+
+
+def _lambdas(text: str | None, qualities: int | None) -> tuple[float, ...] | None:
+    """The numbers of ``--lambda``."""
+    from codec.training.settings import QUALITIES, spread
+
+    if text is None:
+        return None
+    try:
+        if ":" not in text:
+            return tuple(float(part) for part in text.split(","))
+        low, high = (float(part) for part in text.split(":"))
+        return spread(low, high, QUALITIES if qualities is None else qualities)
+    except ValueError:
+        raise OptionError(f"--lambda: expected LOW:HIGH or numbers with commas, found {text!r}") from None
 
 
 @app.command()
@@ -254,6 +315,7 @@ def evaluate(
         typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
     ] = None,
     quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
+    effort: EffortOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Measure rate (bytes of a real packet), distortion (after decoding it) and speed, for each quality."""
@@ -267,7 +329,7 @@ def evaluate(
     sender, receiver = load_encoder(encoder), load_decoder(decoder)
     qualities = _qualities(quality, sender)
     pixels = _evaluation_images(dataset, split, images)
-    rows = measure(sender, receiver, pixels, qualities)
+    rows = measure(sender, receiver, pixels, qualities, effort)
     if not as_json:
         typer.echo("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
     for m in rows:

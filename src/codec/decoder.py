@@ -22,7 +22,7 @@ from codec.packet import Chunk, Header
 from codec.packet_reader import OnMissing, read_packet
 from codec.quantise import dequantise
 from codec.runs import decode_symbols
-from codec.synthesis import Synthesis
+from codec.synthesis import build_synthesis
 
 __all__ = ["Decoded", "Decoder", "decode", "load_decoder"]
 
@@ -43,8 +43,8 @@ class Decoded:
 
 
 @partial(jax.jit, static_argnums=0)
-def _synthesise(architecture: Architecture, parameters: Any, codes: jax.Array) -> jax.Array:
-    images = Synthesis(architecture).apply({"params": parameters}, codes)
+def _synthesise(architecture: Architecture, parameters: Any, codes: jax.Array, quality: int) -> jax.Array:
+    images = build_synthesis(architecture).apply({"params": parameters}, codes, quality)
     assert isinstance(images, jax.Array)
     return jnp.round(images * 255).astype(jnp.uint8)
 
@@ -67,18 +67,30 @@ class Decoder:
         """How many qualities the pair has."""
         return self.bundle.pair.qualities
 
-    def images(self, codes: Any, *, height: int | None = None, width: int | None = None) -> NDArray[np.uint8]:
+    def images(
+        self,
+        codes: Any,
+        *,
+        quality: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> NDArray[np.uint8]:
         """Images of codes: uint8 [N, H, W, C].
 
         Args:
             codes: floats [N, h, w, code channels], or one image's [h, w, code channels].
+            quality: that the codes were made at, None is the pair's default; a convolutional pair's images
+                are the same for all.
             height, width: size to crop to; None is all that the codes cover.
 
         Raises:
             ImageError: codes of another shape or type, or not finite.
-            OptionError: a size that the codes do not cover.
+            OptionError: a size that the codes do not cover, or a quality that the pair does not have.
         """
         pair = self.bundle.pair
+        quality = pair.default_quality if quality is None else quality
+        if not 0 <= quality < pair.qualities:
+            raise OptionError(f"quality: expected 0 to {pair.qualities - 1}, found {quality}")
         array = np.asarray(codes)
         if array.ndim == 3:
             array = array[None]
@@ -101,11 +113,16 @@ class Decoder:
                 f"size: expected at most {covered[0]}x{covered[1]}, which the codes cover, "
                 f"found {size[0]}x{size[1]}"
             )
-        return crop(self._images(array.astype(np.float32)), size[0], size[1])
+        if not pair.takes(*covered):
+            raise ImageError(
+                f"codes: expected {pair.code_shape[0]}x{pair.code_shape[1]} cells, the one size that "
+                f"{self.bundle.name} takes, found {array.shape[1]}x{array.shape[2]}"
+            )
+        return crop(self._images(array.astype(np.float32), quality), size[0], size[1])
 
-    def _images(self, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _images(self, codes: NDArray[np.float32], quality: int) -> NDArray[np.uint8]:
         architecture = self.bundle.pair.architecture
-        return apply_in_batches(partial(_synthesise, architecture), self._parameters, codes)
+        return apply_in_batches(partial(_synthesise, architecture), self._parameters, codes, quality)
 
     def decode(self, packet: bytes | BinaryIO) -> NDArray[np.uint8]:
         """All images of a packet: uint8 [N, H, W, C].
@@ -187,18 +204,24 @@ class Decoder:
             raise PacketError(
                 f"packet: expected no image size where it is the pair's own, found {pair.height}x{pair.width}"
             )
-        return header.shape or (pair.height, pair.width)
+        height, width = header.shape or (pair.height, pair.width)
+        if not pair.takes(height, width):
+            raise PacketError(
+                f"packet: expected images of {pair.height}x{pair.width}, the one size of the pair "
+                f"{self.bundle.name!r}, found {height}x{width}"
+            )
+        return height, width
 
     def _symbols(self, header: Header, size: tuple[int, int], chunk: Chunk) -> NDArray[np.int32]:
         pair = self.bundle.pair
-        pair.architecture.check_chunk(chunk.count, *size, self.limits)
+        pair.check_chunk(chunk.count, *size, self.limits)
         rows, columns, _ = pair.architecture.code_shape(*size)
-        return decode_symbols(chunk.payload, pair.tables[header.quality], (chunk.count, rows, columns))
+        return decode_symbols(chunk.payload, pair, header.quality, (chunk.count, rows, columns))
 
     def _decode_chunk(self, header: Header, size: tuple[int, int], chunk: Chunk) -> Decoded:
         symbols = self._symbols(header, size, chunk)
         codes = dequantise(symbols, self.bundle.pair.steps[header.quality])
-        return Decoded(chunk.first, crop(self._images(codes), *size), chunk.names)
+        return Decoded(chunk.first, crop(self._images(codes, header.quality), *size), chunk.names)
 
 
 def load_decoder(name_or_path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Decoder:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.analysis import Analysis
+from codec.analysis import build_analysis
 from codec.architecture import Architecture
 from codec.batching import apply_in_batches
 from codec.bundle import Bundle
@@ -22,6 +22,7 @@ from codec.loading import load_bundle
 from codec.packet import COMPACT_QUALITIES, Chunk, Header
 from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.quantise import quantise
+from codec.rounding import MAX_EFFORT, can_steer, steer
 from codec.runs import encode_symbols
 
 __all__ = ["Encoder", "encode", "load_encoder"]
@@ -31,8 +32,8 @@ _CHUNK_PIXELS = 1 << 20
 
 
 @partial(jax.jit, static_argnums=0)
-def _analyse(architecture: Architecture, parameters: Any, images: jax.Array) -> jax.Array:
-    codes = Analysis(architecture).apply({"params": parameters}, images)
+def _analyse(architecture: Architecture, parameters: Any, images: jax.Array, quality: int) -> jax.Array:
+    codes = build_analysis(architecture).apply({"params": parameters}, images, quality)
     assert isinstance(codes, jax.Array)
     return codes
 
@@ -58,27 +59,39 @@ class Encoder:
     @property
     def default_quality(self) -> int:
         """The quality of a packet that names none: the middle one, the finer of two."""
-        return self.qualities // 2
+        return self.bundle.pair.default_quality
 
-    def codes(self, images: Any) -> NDArray[np.float32]:
+    def codes(self, images: Any, *, quality: SupportsIndex | None = None) -> NDArray[np.float32]:
         """Codes of images before quantisation: float32 [N, ceil(H/s), ceil(W/s), code channels].
 
         Args:
             images: uint8 or float in 0..1, [N,H,W,C], [N,H,W] or one image [H,W,C] or [H,W].
+            quality: as for ``encode``; the codes of a convolutional pair are the same for all.
 
         Raises:
             ImageError: images that the pair cannot take.
+            OptionError: a quality that the pair does not have.
             BundleError: weights that make codes overflow.
         """
-        architecture = self.bundle.pair.architecture
-        return self._codes(as_batch(images, architecture.image_channels))
+        batch = as_batch(images, self.bundle.pair.architecture.image_channels)
+        self._check_size(batch)
+        return self._codes(batch, self._quality(quality))
 
-    def _codes(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+    def _codes(self, batch: NDArray[Any], quality: int) -> NDArray[np.float32]:
+        return self._codes_of_pixels(self._pixels(batch), quality)
+
+    def _pixels(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Padded images in 0..1, float32.
+
+        To floats here and not in the compiled function, whose division differs in the last bit: an image
+        given as bytes and as floats must make the same packet.
+        """
+        pixels: NDArray[np.float32] = to_float(pad(batch, self.bundle.pair.architecture.stride))
+        return pixels
+
+    def _codes_of_pixels(self, pixels: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
         architecture = self.bundle.pair.architecture
-        # To floats here and not in the compiled function, whose division differs in the last bit: an image
-        # given as bytes and as floats must make the same packet.
-        pixels = to_float(pad(batch, architecture.stride))
-        codes = apply_in_batches(partial(_analyse, architecture), self._parameters, pixels)
+        codes = apply_in_batches(partial(_analyse, architecture), self._parameters, pixels, quality)
         if not np.isfinite(codes).all():
             raise BundleError(f"encoder {self.bundle.name!r}: its codes are not finite; retrain the pair")
         return codes
@@ -90,6 +103,7 @@ class Encoder:
         quality: SupportsIndex | None = None,
         names: Iterable[str] | None = None,
         compact: bool = False,
+        effort: int = 0,
     ) -> bytes:
         """The packet of one image or of a batch of images of one size.
 
@@ -99,14 +113,18 @@ class Encoder:
             names: a plain file name for each image, to travel with it.
             compact: six bytes of framing instead of twelve, with shorter checks: one image of the pair's own
                 size, without a name, over a link that checks for itself.
+            effort: 0, the fastest, rounds each code to its nearest integer; 1 to 3 choose integers in as many
+                passes so that errors fall where they do not show, at no cost to the receiver. It makes no
+                difference where a pair has nothing to gain from it.
 
         Raises:
             ImageError: images or names that the pair or the packet cannot take.
-            OptionError: a quality that the pair does not have, or ``compact`` for what it cannot frame.
+            OptionError: a quality that the pair does not have, an effort out of range, or ``compact`` for
+                what it cannot frame.
             LimitError: over the limits.
         """
-        pair = self.bundle.pair
-        batch = as_batch(images, pair.architecture.image_channels)
+        _check_effort(effort)
+        batch = as_batch(images, self.bundle.pair.architecture.image_channels)
         listed = None if names is None else tuple(names)
         self.limits.check("packet_images", len(batch), "images encoded at once")
         self.limits.check("packet_pixels", batch.size, "pixels encoded at once")
@@ -114,13 +132,13 @@ class Encoder:
         if compact:
             self._check_compact(batch, header)
             self._check_chunk(batch)
-            packet = write_compact(header, self._payload(batch, header.quality))
+            packet = write_compact(header, self._payload(batch, header.quality, effort))
         elif len(batch) > self._chunk_images(batch):
-            pieces = self._stream(header, _split(batch, self._chunk_images(batch)), listed)
+            pieces = self._stream(header, _split(batch, self._chunk_images(batch)), listed, effort)
             packet = b"".join(pieces)
         else:
             self._check_chunk(batch)
-            chunk = Chunk(0, len(batch), self._payload(batch, header.quality), listed)
+            chunk = Chunk(0, len(batch), self._payload(batch, header.quality, effort), listed)
             packet = write_packet(header, chunk, self.limits)
         self.limits.check("packet_bytes", len(packet), "packet: bytes")
         return packet
@@ -131,17 +149,19 @@ class Encoder:
         *,
         quality: SupportsIndex | None = None,
         names: Iterable[str] | None = None,
+        effort: int = 0,
     ) -> Iterator[bytes]:
         """The pieces of one packet of any number of images, in memory that does not grow with it.
 
         Args:
             batches: arrays of images as ``encode`` takes them, all of one size and type.
-            quality: as for ``encode``.
+            quality, effort: as for ``encode``.
             names: a name for each image; read along with the batches.
 
         Yields:
             Bytes to write one after the other.
         """
+        _check_effort(effort)
         channels = self.bundle.pair.architecture.image_channels
         arrays = (as_batch(batch, channels) for batch in batches)
         first = next(arrays, None)
@@ -149,10 +169,10 @@ class Encoder:
             raise ImageError("images: expected at least one batch, found none")
         header = self._header(first, quality, names is not None, stream=True)
         chunks = _rechunk(chain([first], arrays), self._chunk_images(first))
-        return self._stream(header, chunks, names)
+        return self._stream(header, chunks, names, effort)
 
     def _stream(
-        self, header: Header, chunks: Iterable[NDArray[Any]], names: Iterable[str] | None
+        self, header: Header, chunks: Iterable[NDArray[Any]], names: Iterable[str] | None, effort: int
     ) -> Iterator[bytes]:
         header = Header("stream", header.quality, header.pair, header.shape, header.named)
         writer = StreamWriter(header, self.limits)
@@ -161,7 +181,7 @@ class Encoder:
         for batch in chunks:
             self._check_chunk(batch)
             taken = None if names is None else tuple(islice(names, len(batch)))
-            yield writer.chunk(len(batch), self._payload(batch, header.quality), taken)
+            yield writer.chunk(len(batch), self._payload(batch, header.quality, effort), taken)
         if names is not None and next(names, None) is not None:
             raise ImageError("image names: expected one for each image, found more")
         yield writer.trailer()
@@ -170,21 +190,35 @@ class Encoder:
         self, batch: NDArray[Any], quality: SupportsIndex | None, named: bool, *, stream: bool = False
     ) -> Header:
         pair = self.bundle.pair
-        if quality is None:
-            quality = self.default_quality
-        elif isinstance(quality, bool) or not isinstance(quality, SupportsIndex):
-            raise OptionError(f"quality: expected a whole number, found {quality!r}")
-        quality = index(quality)
-        if not 0 <= quality < pair.qualities:
-            raise OptionError(
-                f"quality: expected 0 to {pair.qualities - 1} for {self.bundle.name}, found {quality}"
-            )
-        size = (batch.shape[1], batch.shape[2])
-        if max(size) > 0xFFFF:
-            raise ImageError(f"images: expected sides of at most 65,535 pixels, found {size}")
+        size = self._check_size(batch)
         framing = "stream" if stream else "single" if len(batch) == 1 else "batch"
         shape = None if size == (pair.height, pair.width) else size
-        return Header(framing, quality, pair.digest[:4], shape, named)
+        return Header(framing, self._quality(quality), pair.digest[:4], shape, named)
+
+    def _quality(self, quality: SupportsIndex | None) -> int:
+        if quality is None:
+            return self.default_quality
+        if isinstance(quality, bool) or not isinstance(quality, SupportsIndex):
+            raise OptionError(f"quality: expected a whole number, found {quality!r}")
+        number = index(quality)
+        if not 0 <= number < self.qualities:
+            raise OptionError(
+                f"quality: expected 0 to {self.qualities - 1} for {self.bundle.name}, found {number}"
+            )
+        return number
+
+    def _check_size(self, batch: NDArray[Any]) -> tuple[int, int]:
+        """Height and width of images that the pair takes."""
+        pair = self.bundle.pair
+        height, width = batch.shape[1:3]
+        if max(height, width) > 0xFFFF:
+            raise ImageError(f"images: expected sides of at most 65,535 pixels, found {(height, width)}")
+        if not pair.takes(height, width):
+            raise ImageError(
+                f"images: expected {pair.height}x{pair.width}, the one size that {self.bundle.name} takes, "
+                f"found {height}x{width}; crop them, or train a pair on images of their size"
+            )
+        return height, width
 
     def _check_compact(self, batch: NDArray[Any], header: Header) -> None:
         if len(batch) != 1 or header.shape is not None or header.named:
@@ -202,13 +236,23 @@ class Encoder:
 
     def _check_chunk(self, batch: NDArray[Any]) -> None:
         count, height, width, _ = batch.shape
-        self.bundle.pair.architecture.check_chunk(count, height, width, self.limits)
+        self.bundle.pair.check_chunk(count, height, width, self.limits)
 
-    def _payload(self, batch: NDArray[Any], quality: int) -> bytes:
+    def _payload(self, batch: NDArray[Any], quality: int, effort: int) -> bytes:
         pair = self.bundle.pair
-        codes = self._codes(batch)
-        symbols = quantise(codes, pair.steps[quality])
-        return encode_symbols(symbols, pair.tables[quality])
+        pixels = self._pixels(batch)
+        codes = self._codes_of_pixels(pixels, quality)
+        if effort and can_steer(self.bundle, quality):
+            assert pair.context is not None
+            symbols = steer(self._parameters, pair.context, pixels, codes, quality, effort)
+        else:
+            symbols = quantise(codes, pair.steps[quality])
+        return encode_symbols(symbols, pair, quality)
+
+
+def _check_effort(effort: int) -> None:
+    if type(effort) is not int or not 0 <= effort <= MAX_EFFORT:
+        raise OptionError(f"effort: expected 0 to {MAX_EFFORT}, found {effort!r}")
 
 
 def _split(batch: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:

@@ -50,11 +50,19 @@ class RunEncoder:
         self._coder = constriction.stream.queue.RangeEncoder()
         self._empty = True
 
-    def encode(self, table: Table, symbols: NDArray[np.int32]) -> None:
-        """Append a run, int32 of any shape, read in C order. A certain table's run takes no bits."""
+    def encode(
+        self, table: Table, symbols: NDArray[np.int32], offsets: NDArray[np.int32] | None = None
+    ) -> None:
+        """Append a run, int32 of any shape, read in C order. A certain table's run takes no bits.
+
+        Args:
+            offsets: int32 like ``symbols``: entry i of the table then stands for ``low + i`` + the offset.
+        """
         if table.certain:
             return
         entries = symbols.ravel() - np.int32(table.low)
+        if offsets is not None:
+            entries -= offsets.ravel()
         outside = (entries < 0) | (entries >= table.escape)
         if not outside.any():
             self._put(table, entries)
@@ -107,8 +115,11 @@ class RunDecoder:
         words = np.frombuffer(payload + bytes(-len(payload) % _WORD), ">u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
-    def decode(self, table: Table, count: int) -> NDArray[np.int32]:
+    def decode(self, table: Table, count: int, offsets: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """The next run of ``count`` symbols; the caller has checked the count against its limits.
+
+        Args:
+            offsets: as for ``RunEncoder.encode``, int32 [count].
 
         Raises:
             DamagedPacketError: the payload cannot have been made with this table.
@@ -116,12 +127,14 @@ class RunDecoder:
         if table.certain:
             return np.full(count, table.low, np.int32)
         entries = self._take(table, count)
-        symbols = entries + np.int32(table.low)
+        lowest = np.full(count, table.low, np.int32) if offsets is None else offsets + np.int32(table.low)
+        symbols = entries + lowest
         escaped = np.flatnonzero(entries == table.escape)
         if len(escaped):
             pairs = self._take(_BYTE_TABLE, 2 * len(escaped)).reshape(-1, 2)
             values = (pairs[:, 0] << 8) + pairs[:, 1] + np.int32(SYMBOL_MIN)
-            if ((values >= table.low) & (values < table.low + table.escape)).any():
+            beyond = values - lowest[escaped]
+            if ((beyond >= 0) & (beyond < table.escape)).any():
                 raise DamagedPacketError("payload: a symbol was escaped that has an entry of its own")
             symbols[escaped] = values
         return symbols

@@ -21,6 +21,7 @@ class Measurement:
 
     Attributes:
         quality: index into the pair's qualities.
+        effort: of the encoder.
         images: how many.
         packet_bytes: length of the one packet that holds them all, header included.
         bytes_per_image: packet_bytes over images.
@@ -32,6 +33,7 @@ class Measurement:
     """
 
     quality: int
+    effort: int
     images: int
     packet_bytes: int
     bytes_per_image: float
@@ -49,7 +51,11 @@ def psnr(mse: float) -> float:
 
 
 def evaluate(
-    encoder: Encoder, decoder: Decoder, images: NDArray[np.uint8], qualities: Sequence[int]
+    encoder: Encoder,
+    decoder: Decoder,
+    images: NDArray[np.uint8],
+    qualities: Sequence[int],
+    effort: int = 0,
 ) -> Iterator[Measurement]:
     """Encode uint8 ``images`` [N, H, W, C] to one packet and decode it, for each quality.
 
@@ -57,10 +63,10 @@ def evaluate(
         CodecError: what ``encode`` and ``decode`` raise, a mismatch of the two sides among it.
     """
     # Once unmeasured and in full: the last chunk's batch sizes differ, and compiling is no part of a figure.
-    decoder.decode(encoder.encode(images, quality=qualities[0]))
+    decoder.decode(encoder.encode(images, quality=qualities[-1], effort=effort))
     for quality in qualities:
         start = perf_counter()
-        packet = encoder.encode(images, quality=quality)
+        packet = encoder.encode(images, quality=quality, effort=effort)
         encoded = perf_counter()
         decoded = decoder.decode(packet)
         done = perf_counter()
@@ -68,6 +74,7 @@ def evaluate(
         pixels = images.shape[0] * images.shape[1] * images.shape[2]
         yield Measurement(
             quality=quality,
+            effort=effort,
             images=len(images),
             packet_bytes=len(packet),
             bytes_per_image=len(packet) / len(images),

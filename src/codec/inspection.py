@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
-from codec.bundle import is_bundle
+from codec.bundle import Pair, is_bundle
 from codec.bundle_reader import read_bundle
 from codec.errors import PacketError
 from codec.files import read_up_to
@@ -98,6 +98,7 @@ class BundleReport(_Report):
         image_size: height, width and channels the pair was trained on.
         code_shape: height, width and channels of their codes.
         architecture: the networks.
+        context: what tells a symbol's table.
         parameters: weights in this file.
         qualities: how many.
         bytes: of the whole file.
@@ -110,6 +111,7 @@ class BundleReport(_Report):
     image_size: tuple[int, int, int]
     code_shape: tuple[int, int, int]
     architecture: dict[str, Any]
+    context: str
     parameters: int
     qualities: int
     bytes: int
@@ -167,10 +169,18 @@ def _bundle(data: bytes, limits: Limits) -> BundleReport:
         bundle.name,
         pair.digest.hex(),
         (pair.height, pair.width, pair.architecture.image_channels),
-        pair.architecture.code_shape(pair.height, pair.width),
+        pair.code_shape,
         pair.architecture.to_dict(),
+        _context(pair),
         sum(values.size for values in bundle.weights.values()),
         pair.qualities,
         len(data),
         dict(bundle.provenance),
     )
+
+
+def _context(pair: Pair) -> str:
+    if pair.context is None:
+        return "channel"
+    groups = pair.context.groups
+    return f"the elements before, {sum(groups)} in {len(groups)} groups"

@@ -19,16 +19,22 @@ import numpy as np
 from jax import Array, lax
 
 __all__ = [
+    "HE_NORMAL",
     "Convolution",
     "PhaseConvolution",
+    "QualityDense",
+    "QualityGain",
     "TransposedConvolution",
     "depth_to_space",
+    "leaky_relu",
     "max_pool",
     "space_to_depth",
 ]
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _KERNEL = 3
+HE_NORMAL = nn.initializers.he_normal()
+"""For the kernels in front of ReLUs (He and others 2015)."""
 _NO_TAP = _KERNEL * _KERNEL
 """Index of the all-zero tap that pads a rearranged kernel."""
 
@@ -130,22 +136,34 @@ class _Layer(nn.Module):
     """A 3x3 kernel and a bias for each feature, initialised as Keras does (Glorot uniform, zeros)."""
 
     features: int
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
 
     def weights(self, inputs: int) -> tuple[Array, Array]:
-        kernel: Array = self.param(
-            "kernel", nn.initializers.glorot_uniform(), (_KERNEL, _KERNEL, inputs, self.features)
-        )
+        shape = (_KERNEL, _KERNEL, inputs, self.features)
+        kernel: Array = self.param("kernel", self.kernel_init, shape)
         bias: Array = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         return kernel, bias
 
 
 class Convolution(_Layer):
-    """3x3 convolution, stride 1, zero padding: [N, H, W, I] to [N, H, W, features]."""
+    """3x3 convolution, stride 1, zero padding: [N, H, W, I] to [N, H, W, features].
+
+    ``gathered``: as one matrix product over gathered columns, the faster form on a CPU where there are few
+    inputs or many features.
+    """
+
+    gathered: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel, bias = self.weights(x.shape[-1])
-        return _convolve(x, kernel, "SAME") + bias
+        if not self.gathered:
+            return _convolve(x, kernel, "SAME") + bias
+        n, height, width, inputs = x.shape
+        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        taps = [padded[:, r : r + height, c : c + width] for r in range(_KERNEL) for c in range(_KERNEL)]
+        columns = jnp.concatenate(taps, -1).reshape(-1, _KERNEL * _KERNEL * inputs)
+        return (columns @ kernel.reshape(-1, self.features)).reshape(n, height, width, -1) + bias
 
 
 class TransposedConvolution(_Layer):
@@ -179,3 +197,41 @@ class PhaseConvolution(_Layer):
         phases = taps.transpose(0, 1, 2, 3, 6, 4, 5, 7)
         phases = phases.reshape(_KERNEL, _KERNEL, 4 * inputs, 4 * self.features)
         return _convolve(x, phases, "SAME") + jnp.tile(bias, 4)
+
+
+def leaky_relu(x: Array) -> Array:
+    """x where positive, a fifth of it elsewhere."""
+    return jnp.where(x > 0, x, 0.2 * x)
+
+
+class QualityDense(nn.Module):
+    """A dense layer with a bias for each quality: [N, I] to [N, features].
+
+    The kernel starts as He's normal (2015) for ReLUs, times ``scale``; the biases start at zero.
+    """
+
+    features: int
+    qualities: int
+    scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: Array, quality: Array | int) -> Array:
+        start = nn.initializers.variance_scaling(2 * self.scale**2, "fan_in", "normal")
+        kernel: Array = self.param("kernel", start, (x.shape[-1], self.features))
+        biases: Array = self.param("bias", nn.initializers.zeros_init(), (self.qualities, self.features))
+        return x @ kernel + biases[quality]
+
+
+class QualityGain(nn.Module):
+    """A bias and a positive gain for each element and quality."""
+
+    elements: int
+    qualities: int
+
+    @nn.compact
+    def __call__(self, quality: Array | int) -> tuple[Array, Array]:
+        """Bias and gain [elements], or [N, elements] where ``quality`` is [N]."""
+        shape = (self.qualities, self.elements)
+        biases: Array = self.param("bias", nn.initializers.zeros_init(), shape)
+        logs: Array = self.param("log_gain", nn.initializers.zeros_init(), shape)
+        return biases[quality], jnp.exp(logs[quality])

@@ -35,7 +35,8 @@ class Limits:
     chunk_pixels: int = 1 << 24
     """Pixel values in one chunk, after padding."""
     chunk_symbols: int = 1 << 25
-    """Symbols (code height x code width x code channels x images) in one chunk."""
+    """Symbols (code height x code width x code channels x images) in one chunk; of a context model too its
+    inputs and hidden units."""
     chunk_bytes: int = 1 << 28
     """Bytes of one chunk's body."""
     name_bytes: int = 255

@@ -1,25 +1,39 @@
 """The receiver's half: codes to images, float32 [N, h, w, code channels] to [N, h s, w s, C] in 0..1."""
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 
-from codec.architecture import Architecture
-from codec.layers import PhaseConvolution, TransposedConvolution, depth_to_space
+from codec.architecture import Architecture, Convolutional, Dense
+from codec.layers import (
+    HE_NORMAL,
+    Convolution,
+    PhaseConvolution,
+    QualityDense,
+    QualityGain,
+    TransposedConvolution,
+    depth_to_space,
+    leaky_relu,
+)
 
-__all__ = ["Synthesis"]
+__all__ = ["ConvolutionalSynthesis", "DenseSynthesis", "build_synthesis"]
 
 
-class Synthesis(nn.Module):
+class ConvolutionalSynthesis(nn.Module):
     """The article's decoder: (3x3 transposed convolution, ReLU) for each layer, 3x3 convolution, sigmoid.
 
     The last transposed convolution stays in depth form, which the last convolution reads.
     """
 
-    architecture: Architecture
+    architecture: Convolutional
 
     @nn.compact
-    def __call__(self, codes: Array) -> Array:
-        """Images in 0..1."""
+    def __call__(self, codes: Array, quality: Array | int = 0) -> Array:
+        """Images in 0..1; they do not depend on the quality."""
+        return self.unclipped(codes, quality)
+
+    def unclipped(self, codes: Array, quality: Array | int = 0) -> Array:
+        """The same: a sigmoid never leaves 0..1."""
         return nn.sigmoid(self.logits(codes))
 
     @nn.compact
@@ -33,3 +47,59 @@ class Synthesis(nn.Module):
                 x = depth_to_space(x)
         x = PhaseConvolution(self.architecture.image_channels, name="convolution")(x)
         return depth_to_space(x)
+
+
+class DenseSynthesis(nn.Module):
+    """The dense analysis in mirror: a linear map of the codes plus dense layers and convolutions."""
+
+    architecture: Dense
+
+    @nn.compact
+    def __call__(self, codes: Array, quality: Array | int) -> Array:
+        """Images in 0..1 of codes at ``quality``: one number, or one for each image."""
+        return jnp.clip(self.unclipped(codes, quality), 0, 1)
+
+    @nn.compact
+    def unclipped(self, codes: Array, quality: Array | int) -> Array:
+        """Images that may leave 0..1, where a loss still has a gradient."""
+        a = self.architecture
+        elements = codes.transpose(0, 3, 1, 2).reshape(len(codes), -1)[:, : a.elements]
+        bias, gain = QualityGain(a.elements, a.qualities, name="codes")(quality)
+        codes = elements * gain + bias
+        x = leaky_relu(QualityDense(a.units, a.qualities, name="dense_0")(codes, quality))
+        x = x + leaky_relu(QualityDense(a.units, a.qualities, 0.5, name="dense_1")(x, quality))
+        x = leaky_relu(ChannelDense(a, name="dense_2")(x, quality))
+        for i, features in enumerate(reversed(a.filters[:-1])):
+            layer = Convolution(4 * features, HE_NORMAL, gathered=True, name=f"convolution_{i}")
+            x = depth_to_space(leaky_relu(layer(x)))
+        x = Convolution(4 * a.image_channels, HE_NORMAL, name=f"convolution_{a.layers - 1}")(x)
+        linear = nn.Dense(a.pixels, name="linear")(codes)
+        x = depth_to_space(x)
+        return x + linear.reshape(x.shape)
+
+
+class ChannelDense(nn.Module):
+    """From the dense layers back to the grid: [N, units] to [N, rows, columns, filters].
+
+    A bias for each quality and channel.
+    """
+
+    architecture: Dense
+
+    @nn.compact
+    def __call__(self, x: Array, quality: Array | int) -> Array:
+        a = self.architecture
+        features = a.filters[-1]
+        kernel: Array = self.param("kernel", HE_NORMAL, (x.shape[-1], a.rows * a.columns * features))
+        biases: Array = self.param("bias", nn.initializers.zeros_init(), (a.qualities, features))
+        return (x @ kernel).reshape(-1, a.rows, a.columns, features) + biases[quality].reshape(
+            -1, 1, 1, features
+        )
+
+
+def build_synthesis(architecture: Architecture) -> nn.Module:
+    """The synthesis of an architecture of any kind."""
+    if isinstance(architecture, Dense):
+        return DenseSynthesis(architecture)
+    assert isinstance(architecture, Convolutional)
+    return ConvolutionalSynthesis(architecture)

@@ -1,4 +1,4 @@
-"""Made the golden files, once: a tiny pair, packets in every framing, and what they decode to.
+"""Made the golden files, once: tiny pairs, packets in every framing, and what they decode to.
 
 ``tests/test_golden.py`` pins the SHA-256 of each. They are never made again: a version of the library that
 does not read them is wrong, and new cases are new files. Run from the repository's root:
@@ -8,28 +8,40 @@ does not read them is wrong, and new cases are new files. Run from the repositor
 
 import io
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture
+from codec.architecture import Convolutional, Dense
+from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_writer import write_bundle
+from codec.context import from_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.packet import Chunk, Header
 from codec.packet_writer import StreamWriter, write_packet
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN, quantise
 from codec.runs import encode_symbols
-from tests.conftest import random_pair
+from codec.tables import TOTAL, Table
+from tests.conftest import random_pair, random_weights
+from tests.context_models import anything, likely, make_model
 
 FOLDER = Path(__file__).parent
 SUFFIXES = (".msgpack", ".npy", ".packet")
 SEED = 16
 """A pair whose first channel is certain at the coarsest quality, and at no other."""
 
+DENSE = "dense-"
+"""What the names of the files of the pair with dense layers and a context model begin with."""
+DENSE_SEED = 17
+
 Symbols = NDArray[np.int32]
+Packets = dict[str, tuple[bytes, Symbols]]
+"""Packets by name, with their symbols [N, h, w, C] as they went in."""
 
 
 def npy(array: NDArray[Any]) -> bytes:
@@ -60,34 +72,49 @@ def stream(encoder: Encoder, header: Header, chunks: list[Symbols], names: list[
     first = 0
     for symbols in chunks:
         taken = tuple(names[first : first + len(symbols)]) if names else None
-        payload = encode_symbols(symbols, encoder.bundle.pair.tables[header.quality])
+        payload = encode_symbols(symbols, encoder.bundle.pair, header.quality)
         pieces.append(writer.chunk(len(symbols), payload, taken))
         first += len(symbols)
     return b"".join([*pieces, writer.trailer()])
 
 
-def packets(encoder: Encoder) -> dict[str, tuple[bytes, Symbols]]:
-    """Name of each golden packet, the packet, and its symbols [N, h, w, C] as they went in."""
-    pair = encoder.bundle.pair
-    made: dict[str, tuple[bytes, Symbols]] = {}
+class Maker:
+    """Makes packets and keeps them with their symbols."""
 
-    def symbols(images: NDArray[np.uint8], quality: int) -> Symbols:
-        values = quantise(encoder.codes(images), pair.steps[quality])
-        for channel, table in enumerate(pair.tables[quality]):
-            if table.certain:
-                values[..., channel] = table.low
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.pair = encoder.bundle.pair
+        self.made: Packets = {}
+
+    def symbols(self, images: NDArray[np.uint8], quality: int) -> Symbols:
+        values = quantise(self.encoder.codes(images, quality=quality), self.pair.steps[quality])
+        if self.pair.context is None:
+            for channel, table in enumerate(self.pair.tables[quality]):
+                if table.certain:
+                    values[..., channel] = table.low
         return values
 
-    def add(name: str, images: NDArray[np.uint8], quality: int, **options: Any) -> None:
-        made[name] = encoder.encode(images, quality=quality, **options), symbols(images, quality)
+    def add(self, name: str, images: NDArray[np.uint8], quality: int, **options: Any) -> None:
+        packet = self.encoder.encode(images, quality=quality, **options)
+        self.made[name] = packet, self.symbols(images, quality)
 
-    def add_stream(name: str, chunks: list[Symbols], quality: int, **options: Any) -> None:
+    def add_stream(self, name: str, chunks: list[Symbols], quality: int, **options: Any) -> None:
         names = options.pop("names", None)
-        header = Header("stream", quality, pair.digest[:4], named=bool(names), **options)
-        whole = np.concatenate(chunks) if chunks else np.empty((0, 4, 4, 3), np.int32)
-        made[name] = stream(encoder, header, chunks, names), whole
+        header = Header("stream", quality, self.pair.digest[:4], named=bool(names), **options)
+        whole = np.concatenate(chunks) if chunks else np.empty((0, *self.pair.code_shape), np.int32)
+        self.made[name] = stream(self.encoder, header, chunks, names), whole
 
-    for quality in range(pair.qualities):
+    def add_symbols(self, name: str, symbols: Symbols, quality: int) -> None:
+        payload = encode_symbols(symbols, self.pair, quality)
+        header = Header("batch", quality, self.pair.digest[:4])
+        self.made[name] = write_packet(header, Chunk(0, len(symbols), payload)), symbols
+
+
+def packets(encoder: Encoder) -> Packets:
+    """Of the convolutional pair."""
+    maker = Maker(encoder)
+    add, symbols = maker.add, maker.symbols
+    for quality in range(encoder.qualities):
         add(f"single-{quality}", noise(1, 8, 8, quality), quality)
         add(f"compact-{quality}", noise(1, 8, 8, 10 + quality), quality, compact=True)
         add(f"batch-{quality}", noise(4, 8, 8, 20 + quality), quality)
@@ -100,45 +127,122 @@ def packets(encoder: Encoder) -> dict[str, tuple[bytes, Symbols]]:
 
     images = noise(6, 8, 8, 33)
     parts = [symbols(images[a:b], 1) for a, b in ((0, 2), (2, 3), (3, 6))]
-    add_stream("stream-named", parts, 1, names=[f"{i}.png" for i in range(6)])
+    maker.add_stream("stream-named", parts, 1, names=[f"{i}.png" for i in range(6)])
     wide = np.concatenate([noise(2, 5, 11, 34), shapes_and_edges(5, 11)])
-    add_stream("stream-sized", [symbols(wide[:2], 2), symbols(wide[2:], 2)], 2, shape=(5, 11))
-    add_stream("stream-empty", [], 0)
+    maker.add_stream("stream-sized", [symbols(wide[:2], 2), symbols(wide[2:], 2)], 2, shape=(5, 11))
+    maker.add_stream("stream-empty", [], 0)
 
     rng = np.random.default_rng(35)
     extremes = rng.integers(SYMBOL_MIN, SYMBOL_MAX + 1, (2, 4, 4, 3)).astype(np.int32)
     extremes[0, 0, 0], extremes[0, 0, 1] = SYMBOL_MIN, SYMBOL_MAX
     extremes[1] = rng.integers(-3, 12, (4, 4, 3))
-    payload = encode_symbols(extremes, pair.tables[2])
-    packet = write_packet(Header("batch", 2, pair.digest[:4]), Chunk(0, 2, payload))
-    made["extremes"] = packet, extremes
-    return made
+    maker.add_symbols("extremes", extremes, 2)
+    return maker.made
 
 
-def contents() -> dict[str, bytes]:
-    """Every golden file by its name."""
-    bundles = random_pair(
-        Architecture(code_channels=3, layers=1, filters=4), noise(50, 8, 8, SEED), seed=SEED
+def dense_bundles() -> list[Bundle]:
+    """A pair of dense layers that knows three qualities, and a context model of three groups."""
+    rng = np.random.default_rng(DENSE_SEED)
+    architecture = Dense(
+        code_channels=4, layers=2, rows=2, columns=2, filters=(2, 3), units=4, elements=12, qualities=3
     )
+    gains = np.log([1, 2, 3], dtype=np.float32)[:, None]
+    analysis = random_weights(architecture, "encoder", DENSE_SEED)
+    analysis["codes/log_gain"] = analysis["codes/log_gain"] / 4 + gains
+    synthesis = random_weights(architecture, "decoder", DENSE_SEED + 1)
+    synthesis["codes/log_gain"] = synthesis["codes/log_gain"] / 4 - gains
+    for name in ("linear/kernel", "convolution_1/kernel", "linear/bias", "convolution_1/bias"):
+        synthesis[name] = synthesis[name] / 16
+    synthesis["linear/bias"] += 0.5
+
+    tables = []
+    for reach, entries in ((2, 6), (3, 7), (4, 10), (6, 15), (9, 20), (12, 26), (20, 40), (0, 9), (7, 9)):
+        frequencies = 1 + rng.multinomial(TOTAL - entries, rng.dirichlet(np.full(entries, 2.0)))
+        tables.append(Table(-reach, frequencies.astype(np.int64)))
+    model = make_model(rng, (2, 3, 7), 3, 3, len(tables), kind="lively")
+    model = replace(model, output_gain=model.output_gain // 4)
+    pair = Pair(
+        architecture,
+        8,
+        8,
+        np.ones((3, 4), np.float32),
+        (tuple(tables),),
+        weights_digest(analysis),
+        weights_digest(synthesis),
+        model,
+    )
+    provenance = {"name": "random dense", "seed": DENSE_SEED}
+    return [Bundle("encoder", pair, analysis, provenance), Bundle("decoder", pair, synthesis, provenance)]
+
+
+def dense_packets(encoder: Encoder) -> Packets:
+    """Of the dense pair, which takes images of 5x5 to 8x8."""
+    maker = Maker(encoder)
+    add, symbols = maker.add, maker.symbols
+    for quality in range(encoder.qualities):
+        add(f"single-{quality}", noise(1, 8, 8, 40 + quality), quality)
+        add(f"compact-{quality}", noise(1, 8, 8, 50 + quality), quality, compact=True)
+        add(f"batch-{quality}", noise(4, 8, 8, 60 + quality), quality)
+    add("single-sized", noise(1, 7, 5, 70), 1, names=["one image.png"])
+    add("batch-sized", noise(3, 6, 8, 71), 2)
+    add("escapes", shapes_and_edges(8, 8), 2, names=["black", "white", "halves", "ramp"])
+    add("escapes-compact", shapes_and_edges(8, 8)[1:2], 2, compact=True)
+
+    images = np.concatenate([noise(4, 8, 8, 72), shapes_and_edges(8, 8)[2:]])
+    parts = [symbols(images[a:b], 1) for a, b in ((0, 2), (2, 3), (3, 6))]
+    maker.add_stream("stream-named", parts, 1, names=[f"{i}.png" for i in range(6)])
+    wide = noise(5, 5, 7, 73)
+    maker.add_stream("stream-sized", [symbols(wide[:2], 0), symbols(wide[2:], 0)], 0, shape=(5, 7))
+    maker.add_stream("stream-empty", [], 2)
+
+    rng = np.random.default_rng(74)
+    pair = maker.pair
+    assert pair.context is not None
+    for quality in range(encoder.qualities):
+        elements = likely(rng, pair.context, pair.tables[0], quality, 20, odd=0.05)
+        elements[::5] = anything(rng, 4, pair.context.elements)
+        elements[5:7, ::4], elements[5:7, 1::4] = SYMBOL_MIN, SYMBOL_MAX
+        maker.add_symbols(f"extremes-{quality}", from_elements(elements, pair.code_shape), quality)
+    return maker.made
+
+
+def contents(prefix: str, bundles: Sequence[Bundle], make: Callable[[Encoder], Packets]) -> dict[str, bytes]:
+    """The golden files of a pair by their names."""
     encoder, decoder = Encoder(bundles[0]), Decoder(bundles[1])
-    files = {f"pair.{bundle.side}.msgpack": write_bundle(bundle) for bundle in bundles}
-    for name, (packet, symbols) in packets(encoder).items():
-        files[f"{name}.packet"] = packet
-        files[f"{name}.symbols.npy"] = npy(symbols)
-        files[f"{name}.images.npy"] = npy(decoder.decode(packet))
+    files = {f"{prefix}pair.{bundle.side}.msgpack": write_bundle(bundle) for bundle in bundles}
+    for name, (packet, symbols) in make(encoder).items():
+        files[f"{prefix}{name}.packet"] = packet
+        files[f"{prefix}{name}.symbols.npy"] = npy(symbols)
+        files[f"{prefix}{name}.images.npy"] = npy(decoder.decode(packet))
     return files
 
 
+def convolutional() -> dict[str, bytes]:
+    """The files of the pair of convolutions, by their names."""
+    architecture = Convolutional(code_channels=3, layers=1, filters=4)
+    return contents("", random_pair(architecture, noise(50, 8, 8, SEED), seed=SEED), packets)
+
+
+def dense() -> dict[str, bytes]:
+    """The files of the pair of dense layers, by their names."""
+    return contents(DENSE, dense_bundles(), dense_packets)
+
+
+PAIRS = {"": convolutional, DENSE: dense}
+
+
 def main() -> None:
-    """Write the files, unless there are some."""
+    """Write the files of the pairs that have none."""
     there = sorted(file.name for file in FOLDER.iterdir() if file.suffix in SUFFIXES)
-    if there:
+    missing = [prefix for prefix in PAIRS if f"{prefix}pair.encoder.msgpack" not in there]
+    if not missing:
         sys.exit(f"{', '.join(there)}: golden files are never made again; make new cases beside them")
-    files = contents()
-    for name, data in files.items():
-        with (FOLDER / name).open("xb") as file:
-            file.write(data)
-    print(f"{len(files)} files, {sum(map(len, files.values())):,} bytes")
+    for prefix in missing:
+        files = PAIRS[prefix]()
+        for name, data in files.items():
+            with (FOLDER / name).open("xb") as file:
+                file.write(data)
+        print(f"{len(files)} files, {sum(map(len, files.values())):,} bytes")
 
 
 if __name__ == "__main__":

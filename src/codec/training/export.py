@@ -1,135 +1,198 @@
-"""Trained weights -> a pair of bundles: quantiser steps and frequency tables, calibrated on training images.
-
-Steps. A channel's codes may be rounded the more coarsely the less the images change with them. With s_c the
-mean squared change of the pixels for a unit of white noise on channel c, uniform rounding with step d costs
-s_c d^2 / 12 (Bennett 1948), and equal slopes of rate and distortion ask for the same s_c d_c^2 everywhere
-(Gersho and Gray 1992, chapter 8): d_c = t / sqrt(s_c). Each quality is one value of t, found by bisection so
-that the PSNR on training images meets its target.
-
-Tables. Counts of the symbols of each channel, with every symbol in the range kept possible, and an escape.
-"""
+"""Trained weights -> a pair of bundles, calibrated on training images and measured on validation images."""
 
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Side
-from codec.bundle import Bundle, Pair, Weights, weights_digest
+from codec.architecture import Architecture, Dense, Side
+from codec.bundle import Bundle, Pair, weights_digest
+from codec.context import ContextModel, to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
-from codec.errors import TrainingError
-from codec.evaluation import evaluate, pixel_errors, psnr
-from codec.quantise import dequantise, quantise
-from codec.synthesis import Synthesis
-from codec.tables import TOTAL, Table
+from codec.evaluation import evaluate
+from codec.images import pad
+from codec.quantise import quantise
+from codec.tables import Table
+from codec.training.calibration import QUALITIES, calibrate_steps, count_tables
 from codec.training.data import images_within
+from codec.training.feedback import measure_feedback
+from codec.training.integers import context_model, logistic_tables
+from codec.training.loop import validate
+from codec.training.prior import default_groups
+from codec.training.rate_distortion import RateDistortion
 from codec.training.settings import Settings
 
-__all__ = ["QUALITIES", "export_pair", "table_from_counts"]
+__all__ = ["export_pair"]
 
-QUALITIES = 8
-
-_RANGE_DB = 10.0
-"""PSNR of the float autoencoder less that of the coarsest quality."""
-_FINEST_DB = 0.05
-"""PSNR of the float autoencoder less that of the finest quality."""
-_BEST_DB = 100.0
-"""Stands for the infinite PSNR of images that come back without any error."""
 _CODE_VALUES = 1 << 25
 """Code values that tables are counted on: 21,000 images of 28x28."""
 _PROBE_IMAGES = 1000
-_SENSITIVITY_IMAGES = 256
+_RANGE_IMAGES = 1000
+"""Images that the ranges of the context model's integers are found on, for each quality."""
 _MEASURED_IMAGES = 5000
-_MOST_ENTRIES = 4096
-_BISECTIONS = 18
+
+_Made = tuple[NDArray[np.float32], tuple[tuple[Table, ...], ...], ContextModel | None]
+"""Quantiser steps, tables and, where there is one, the context model."""
 
 
-def flatten(parameters: Any, architecture: Architecture, side: Side) -> Weights:
-    """Flax parameters of one half as named float32 arrays in the bundle's order."""
-    weights: dict[str, NDArray[np.float32]] = {}
+def flatten(parameters: Any, architecture: Architecture, side: Side) -> dict[str, NDArray[np.floating[Any]]]:
+    """Flax parameters of one half as named arrays in the bundle's order and types."""
+    weights: dict[str, NDArray[np.floating[Any]]] = {}
     for name in architecture.weight_shapes(side):
         layer, kind = name.rsplit("/", 1)
-        weights[name] = np.asarray(parameters[layer][kind], np.float32)
+        weights[name] = np.asarray(parameters[layer][kind], architecture.weight_dtype(name))
     return weights
+
+
+def _no_feedback(architecture: Architecture) -> dict[str, Any]:
+    """Weights for ``codec.rounding`` that make it round plainly, where an architecture has such weights."""
+    shapes = architecture.weight_shapes("encoder")
+    names = [name for name in shapes if name.startswith("feedback/")]
+    return {"feedback": {name.removeprefix("feedback/"): np.zeros(shapes[name]) for name in names}}
+
+
+class _Exporter:
+    """The two halves' weights, and pairs of bundles made of them."""
+
+    def __init__(self, settings: Settings, weights: dict[str, Any], size: tuple[int, int]) -> None:
+        self.settings = settings
+        self.weights = weights
+        self.size = size
+        architecture = settings.architecture
+        self._halves: dict[str, dict[str, NDArray[np.floating[Any]]]] = {
+            "encoder": flatten(
+                {**_no_feedback(architecture), **weights["analysis"]}, architecture, "encoder"
+            ),
+            "decoder": flatten(weights["synthesis"], architecture, "decoder"),
+        }
+
+    def bundles(
+        self,
+        made: _Made,
+        provenance: dict[str, Any] | None = None,
+    ) -> tuple[Bundle, Bundle]:
+        """The encoder's and the decoder's."""
+        steps, tables, context = made
+        digests = weights_digest(self._halves["encoder"]), weights_digest(self._halves["decoder"])
+        pair = Pair(self.settings.architecture, *self.size, steps, tables, *digests, context)
+        return (
+            Bundle("encoder", pair, self._halves["encoder"], provenance or {}),
+            Bundle("decoder", pair, self._halves["decoder"], provenance or {}),
+        )
+
+    def probe(self, qualities: int) -> tuple[Bundle, Bundle]:
+        """Bundles that codes can be made with, before there are steps and tables."""
+        ones = np.ones((qualities, self.settings.architecture.code_channels), np.float32)
+        return self.bundles((ones, tuple(() for _ in range(qualities)), None))
+
+    def by_channel(self, training: NDArray[np.uint8], report: Callable[[str], None]) -> _Made:
+        """Steps and tables for codes that were trained for distortion alone."""
+        report("calibrating quantiser steps")
+        encoder, decoder = self.probe(QUALITIES)
+        images = _sample(training, self.settings)
+        codes = Encoder(encoder).codes(images)
+        probed = images_within(_PROBE_IMAGES, images.shape)
+        steps = calibrate_steps(Decoder(decoder), images[:probed], codes[:probed], self.weights["synthesis"])
+        report("counting symbols")
+        return steps, tuple(count_tables(codes, row) for row in steps), None
+
+    def by_context(self, training: NDArray[np.uint8], report: Callable[[str], None]) -> _Made:
+        """Steps, tables and context model for codes that were trained with a prior."""
+        report("turning the prior into integers")
+        prior = self.weights["prior"]
+        qualities, elements = prior["mean"].shape
+        probe, _ = self.probe(qualities)
+        steps = probe.pair.steps
+        if "steps" in self.weights:
+            steps = np.exp(np.asarray(self.weights["steps"]["log_step"], np.float32))
+        encoder = Encoder(probe)
+        picked = np.random.default_rng(self.settings.seed).permutation(len(training))
+        images = training[picked[:_RANGE_IMAGES]]
+        symbols = np.stack(
+            [
+                to_elements(quantise(encoder.codes(images, quality=q), steps[q]), elements)
+                for q in range(qualities)
+            ]
+        )
+        groups = default_groups(elements)
+        units = prior["hidden_bias"].shape[1] // (len(groups) - 1) if "hidden_bias" in prior else 1
+        context = context_model(prior, groups, units, symbols)
+        return steps, (logistic_tables()[1],), context
+
+    def measure_feedback(
+        self, made: _Made, training: NDArray[np.uint8], report: Callable[[str], None]
+    ) -> None:
+        """Set the weights of ``codec.rounding`` for the qualities where it lowers bits + lambda x error."""
+        architecture, lambdas = self.settings.architecture, self.settings.lambdas
+        if not isinstance(architecture, Dense):
+            return
+        report("measuring what steered rounding gains")
+        images = training[np.random.default_rng(self.settings.seed).permutation(len(training))]
+        measured = measure_feedback(architecture, self.weights, lambdas, images)
+        self._halves["encoder"] |= {f"feedback/{name}": values for name, values in measured.items()}
+        encoder, decoder = self.bundles(made)
+        some = images[:_RANGE_IMAGES]
+        costs = [
+            [8 * m.bytes_per_image + lambdas[m.quality] * m.mse for m in rows]
+            for rows in (
+                evaluate(Encoder(encoder), Decoder(decoder), some, range(len(lambdas)), effort)
+                for effort in (0, 1)
+            )
+        ]
+        useful = np.array(costs[1]) < np.array(costs[0])
+        self._halves["encoder"]["feedback/gain"] = measured["gain"] * useful[:, None].astype(np.float32)
 
 
 def export_pair(
     settings: Settings,
-    parameters: dict[str, Any],
+    weights: dict[str, Any],
     dataset: str,
     training: NDArray[np.uint8],
     validation: NDArray[np.uint8],
     report: Callable[[str], None] = lambda line: None,
 ) -> tuple[Bundle, Bundle]:
-    """The encoder's and the decoder's bundle of trained ``parameters`` {"analysis": ..., "synthesis": ...}.
+    """The encoder's and the decoder's bundle of trained ``weights`` {"analysis": ..., "synthesis": ..., ...}.
 
     Args:
-        training: uint8 [N, H, W, C]; steps and tables are calibrated on these.
+        training: uint8 [N, H, W, C]; steps, tables and ranges are calibrated on these.
         validation: rate and distortion of each quality are measured on these and recorded.
         report: told of each stage in a line.
     """
-    architecture = settings.architecture
-    analysis = flatten(parameters["analysis"], architecture, "encoder")
-    synthesis = flatten(parameters["synthesis"], architecture, "decoder")
-    height, width = training.shape[1:3]
-    channels = architecture.code_channels
-
-    def pair(steps: NDArray[np.float32], tables: tuple[tuple[Table, ...], ...]) -> Pair:
-        return Pair(
-            architecture,
-            height,
-            width,
-            steps,
-            tables,
-            weights_digest(analysis),
-            weights_digest(synthesis),
-        )
-
-    def bundles(pair: Pair, provenance: dict[str, Any]) -> tuple[Bundle, Bundle]:
-        return (
-            Bundle("encoder", pair, analysis, provenance),
-            Bundle("decoder", pair, synthesis, provenance),
-        )
-
-    nothing = tuple(() for _ in range(QUALITIES))
-    probe = bundles(pair(np.ones((QUALITIES, channels), np.float32), nothing), {})
-    float_encoder, float_decoder = Encoder(probe[0]), Decoder(probe[1])
-
-    report("calibrating quantiser steps")
-    images = _sample(training, settings)
-    codes = float_encoder.codes(images)
-    probed = images_within(_PROBE_IMAGES, images.shape)
-    steps = _calibrate_steps(float_decoder, images[:probed], codes[:probed], parameters["synthesis"])
-    report("counting symbols")
-    tables = tuple(_count_tables(codes, row) for row in steps)
+    exporter = _Exporter(settings, weights, (training.shape[1], training.shape[2]))
+    rated = settings.objective == "rate-distortion"
+    made = exporter.by_context(training, report) if rated else exporter.by_channel(training, report)
+    exporter.measure_feedback(made, training, report)
 
     report("measuring")
-    final = pair(steps, tables)
+    measured = validation[:_MEASURED_IMAGES]
+    estimates = _estimate(settings, weights, measured) if rated else None
     provenance: dict[str, Any] = {
-        "name": settings.model,
+        "name": settings.name,
         "created_by": f"split-codec {version('split-codec')}",
         "dataset": dataset,
         "settings": settings.to_dict(),
         "qualities": [],
     }
-    measured = validation[:_MEASURED_IMAGES]
-    encoder, decoder = bundles(final, provenance)
-    for m in evaluate(Encoder(encoder), Decoder(decoder), measured, range(QUALITIES)):
-        provenance["qualities"].append(
-            {
-                "psnr": round(m.psnr, 3),
-                "bytes_per_image": round(m.bytes_per_image, 3),
-                "images": f"{len(measured)} validation images of {dataset}",
-            }
-        )
-        report(f"quality {m.quality}: {m.bytes_per_image:.1f} bytes/image, {m.psnr:.2f} dB")
-    return bundles(final, provenance)
+    encoder, decoder = exporter.bundles(made, provenance)
+    for m in evaluate(Encoder(encoder), Decoder(decoder), measured, range(encoder.pair.qualities)):
+        found: dict[str, Any] = {
+            "psnr": round(m.psnr, 3),
+            "bytes_per_image": round(m.bytes_per_image, 3),
+            "images": f"{len(measured)} validation images of {dataset}",
+        }
+        line = f"quality {m.quality}: {m.bytes_per_image:.2f} bytes/image, {m.psnr:.2f} dB"
+        if estimates is not None:
+            estimate = estimates[m.quality]
+            found |= {"lambda": settings.lambdas[m.quality], "estimated_bytes_per_image": round(estimate, 3)}
+            line += (
+                f"; the prior's estimate is {estimate:.2f} bytes ({m.bytes_per_image / estimate - 1:+.1%})"
+            )
+        provenance["qualities"].append(found)
+        report(line)
+    return exporter.bundles(made, provenance)
 
 
 def _sample(training: NDArray[np.uint8], settings: Settings) -> NDArray[np.uint8]:
@@ -140,90 +203,7 @@ def _sample(training: NDArray[np.uint8], settings: Settings) -> NDArray[np.uint8
     return training[picked]
 
 
-def _calibrate_steps(
-    decoder: Decoder, images: NDArray[np.uint8], codes: NDArray[np.float32], synthesis: Any
-) -> NDArray[np.float32]:
-    """Steps float32 [QUALITIES, C] that meet each quality's PSNR on ``images``."""
-    height, width = images.shape[1:3]
-
-    def decoded_psnr(values: NDArray[np.float32]) -> float:
-        decoded = decoder.images(values, height=height, width=width)
-        return psnr(pixel_errors(images, decoded)[0])
-
-    shape = 1 / np.sqrt(_sensitivity(codes, synthesis, decoder.bundle.pair.architecture, images.shape))
-    best = min(decoded_psnr(codes), _BEST_DB)
-    largest = float((codes.reshape(-1, codes.shape[-1]).max(0) / shape).max())
-    if largest == 0:
-        raise TrainingError("export: every code of the training images is zero; lower --learning-rate")
-    rows = []
-    for target in np.linspace(best - _RANGE_DB, best - _FINEST_DB, QUALITIES):
-        low, high = np.log(largest) - 12, np.log(largest) + 1
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            steps = (np.exp(middle) * shape).astype(np.float32)
-            enough = decoded_psnr(dequantise(quantise(codes, steps), steps)) >= target
-            low, high = (middle, high) if enough else (low, middle)
-        rows.append((np.exp(low) * shape).astype(np.float32))
-    return np.stack(rows)
-
-
-@partial(jax.jit, static_argnums=0)
-def _response(architecture: Architecture, parameters: Any, codes: jax.Array, noise: jax.Array) -> jax.Array:
-    """Mean squared change of the pixels along ``noise``, to first order."""
-    synthesis = partial(Synthesis(architecture).apply, {"params": parameters})
-    _, change = jax.jvp(synthesis, (codes,), (noise,))
-    return jnp.mean(jnp.asarray(change) ** 2)
-
-
-def _sensitivity(
-    codes: NDArray[np.float32],
-    parameters: Any,
-    architecture: Architecture,
-    decoded_shape: tuple[int, ...],
-) -> NDArray[np.float64]:
-    """Mean squared change of the pixels for unit white noise on each channel: float64 [C], positive.
-
-    A channel that changes nothing gets the least of the others', so that its step stays finite.
-    """
-    some = codes[: images_within(_SENSITIVITY_IMAGES, decoded_shape)]
-    signs = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), some.shape)
-    channels = some.shape[-1]
-    response: NDArray[np.float64] = np.array(
-        [
-            float(_response(architecture, parameters, some, signs * np.eye(channels, dtype=np.float32)[c]))
-            for c in range(channels)
-        ]
-    )
-    alive = response[response > 0]
-    floor = float(alive.min()) if len(alive) else 1.0
-    return np.where(response > 0, response, floor)
-
-
-def _count_tables(codes: NDArray[np.float32], steps: NDArray[np.float32]) -> tuple[Table, ...]:
-    symbols = quantise(codes, steps)
-    tables = []
-    for channel in range(symbols.shape[-1]):
-        values = symbols[..., channel].ravel()
-        low = int(values.min())
-        tables.append(table_from_counts(low, np.bincount(values - low)))
-    return tuple(tables)
-
-
-def table_from_counts(low: int, counts: NDArray[np.int64]) -> Table:
-    """A table for symbols seen ``counts`` times each, from ``low`` upwards.
-
-    One symbol alone makes a certain table. Otherwise at most 4,096 neighbouring symbols, those seen most, get
-    a frequency of at least 1; the rest, and all never seen, are left to the escape.
-    """
-    if np.count_nonzero(counts) == 1:
-        return Table(low + int(np.flatnonzero(counts)[0]), np.zeros(0, np.int64))
-    total = int(counts.sum())
-    width = min(len(counts), _MOST_ENTRIES - 1)
-    inside = np.convolve(counts, np.ones(width, np.int64), "valid") if width < len(counts) else [total]
-    start = int(np.argmax(inside))
-    window = counts[start : start + width]
-    weights = np.append(window, total - int(window.sum())).astype(np.int64)
-    spare = TOTAL - len(weights)
-    frequencies = 1 + weights * spare // total
-    frequencies[np.argmax(frequencies)] += TOTAL - int(frequencies.sum())
-    return Table(low + start, frequencies)
+def _estimate(settings: Settings, weights: dict[str, Any], images: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Bytes an image that the float prior expects, for each quality."""
+    objective = RateDistortion(settings, steps=1)
+    return validate(objective, weights, pad(images, settings.architecture.stride)).bytes_per_image

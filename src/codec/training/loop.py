@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,48 +20,53 @@ import numpy as np
 import optax
 from jax import Array
 
-from codec.analysis import Analysis
 from codec.errors import TrainingError
-from codec.evaluation import psnr
 from codec.images import pad, to_float
-from codec.synthesis import Synthesis
+from codec.training.augment import augmented
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset, images_within
-from codec.training.losses import LOSSES
+from codec.training.distortion import Distortion
+from codec.training.objective import Figures, Objective, Weights
+from codec.training.rate_distortion import RateDistortion
 from codec.training.settings import Settings
 
-__all__ = ["EpochMetrics", "InterruptedRunError", "State", "Watcher", "check_data", "train"]
-
-Weights = dict[str, Any]
-"""Flax parameters of both halves: {"analysis": ..., "synthesis": ...}."""
+__all__ = [
+    "EpochMetrics",
+    "InterruptedRunError",
+    "State",
+    "Watcher",
+    "check_data",
+    "objective_for",
+    "train",
+    "validate",
+]
 
 _VALIDATION_BATCH = 250
+_AUGMENTED = 0.75
+"""Part of the epochs that sees warped images; the rest sees the true ones alone."""
 
 
 class State(NamedTuple):
     """All that a step changes, and all that a checkpoint holds.
 
-    ``loss_sum`` and ``error_sum`` add up the running epoch's batches: mean loss, and mean squared error.
+    ``sums`` adds up what the objective says of the running epoch's batches.
     """
 
     weights: Weights
     optimiser: optax.OptState
     step: Array
-    loss_sum: Array
-    error_sum: Array
+    sums: Array
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One line of metrics.jsonl: losses in the loss's own unit, PSNR in dB from the MSE over all pixels."""
+    """One line of metrics.jsonl."""
 
     epoch: int
     step: int
-    training_loss: float
-    training_psnr: float
-    validation_loss: float
-    validation_psnr: float
     images_per_s: float
+    training: Figures
+    validation: Figures
 
 
 class InterruptedRunError(TrainingError):
@@ -81,69 +86,58 @@ class Watcher:
         """An epoch is done and validated; its checkpoint is written next."""
 
 
-def _optimiser(settings: Settings) -> optax.GradientTransformation:
-    return optax.adam(settings.learning_rate)
+def objective_for(settings: Settings, training_images: int) -> Objective:
+    """What ``settings`` ask to minimise, over a run on so many images."""
+    if settings.objective == "distortion":
+        return Distortion(settings)
+    return RateDistortion(settings, settings.epochs * (training_images // settings.batch_size))
 
 
-def initial_state(settings: Settings, image_shape: tuple[int, ...]) -> State:
-    """Freshly initialised weights and optimiser for images [H, W, C]."""
-    keys = jax.random.split(jax.random.key(settings.seed))
-    images = jnp.zeros((1, *image_shape))
-    analysis, synthesis = Analysis(settings.architecture), Synthesis(settings.architecture)
-    codes, analysis_weights = analysis.init_with_output(keys[0], images)
-    weights = {
-        "analysis": analysis_weights["params"],
-        "synthesis": synthesis.init(keys[1], codes)["params"],
-    }
-    return State(weights, _optimiser(settings).init(weights), jnp.int32(0), jnp.float32(0), jnp.float32(0))
+def initial_state(objective: Objective, images: np.ndarray) -> State:
+    """Fresh weights and optimiser for training on uint8 ``images``."""
+    weights = objective.initial_weights(images)
+    sums = jax.eval_shape(
+        objective.validate, weights, jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.float32)
+    )
+    return State(weights, objective.optimiser().init(weights), jnp.int32(0), jnp.zeros(sums.shape))
 
 
-def _forward(settings: Settings, weights: Weights, inputs: Array, targets: Array) -> tuple[Array, Array]:
-    """Loss and mean squared error of reconstructing ``targets`` from ``inputs``."""
-    codes = Analysis(settings.architecture).apply({"params": weights["analysis"]}, inputs)
-    logits = Synthesis(settings.architecture).apply({"params": weights["synthesis"]}, codes, method="logits")
-    assert isinstance(logits, Array)
-    error = jnp.mean((jax.nn.sigmoid(logits) - targets) ** 2)
-    return LOSSES[settings.loss](logits, targets), error
-
-
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _train_step(settings: Settings, state: State, images: Array, indices: Array) -> State:
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+def _train_step(
+    objective: Objective, phase: str, settings: Settings, state: State, images: Array, indices: Array
+) -> State:
     targets = to_float(images[indices])
     inputs = targets
+    key = jax.random.fold_in(jax.random.key(settings.seed + 1), state.step)
     if settings.noise:
-        key = jax.random.fold_in(jax.random.key(settings.seed + 1), state.step)
         inputs = inputs + settings.noise * jax.random.normal(key, inputs.shape)
         inputs = jnp.clip(inputs, 0, 1)
-    (loss, error), gradients = jax.value_and_grad(
-        lambda weights: _forward(settings, weights, inputs, targets), has_aux=True
+    (_, sums), gradients = jax.value_and_grad(
+        lambda weights: objective.loss(phase, weights, inputs, targets, jax.random.fold_in(key, 1)),
+        has_aux=True,
     )(state.weights)
-    updates, optimiser = _optimiser(settings).update(gradients, state.optimiser, state.weights)
-    return State(
-        optax.apply_updates(state.weights, updates),
-        optimiser,
-        state.step + 1,
-        state.loss_sum + loss,
-        state.error_sum + error,
-    )
+    updates, optimiser = objective.optimiser().update(gradients, state.optimiser, state.weights)
+    weights = optax.apply_updates(state.weights, updates)
+    return State(weights, optimiser, state.step + 1, state.sums + sums)
 
 
 @partial(jax.jit, static_argnums=0)
-def _evaluate_batch(settings: Settings, weights: Weights, images: Array) -> tuple[Array, Array]:
-    targets = to_float(images)
-    return _forward(settings, weights, targets, targets)
+def _validate_batch(objective: Objective, weights: Weights, images: Array) -> Array:
+    return objective.validate(weights, to_float(images))
 
 
-def validate(settings: Settings, weights: Weights, images: np.ndarray) -> tuple[float, float]:
-    """Mean loss and mean squared error of the float autoencoder over clean images."""
-    loss = error = 0.0
+def validate(objective: Objective, weights: Weights, images: np.ndarray) -> Figures:
+    """The objective's figures over clean images."""
     size = images_within(_VALIDATION_BATCH, images.shape)
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
-        batch_loss, batch_error = _evaluate_batch(settings, weights, jnp.asarray(batch))
-        loss += float(batch_loss) * len(batch)
-        error += float(batch_error) * len(batch)
-    return loss / len(images), error / len(images)
+    batches = (images[start : start + size] for start in range(0, len(images), size))
+    sums = [np.asarray(_validate_batch(objective, weights, jnp.asarray(b)), np.float64) for b in batches]
+    return objective.figures(np.sum(sums, axis=0))
+
+
+def _spread_over(images: np.ndarray, most: int) -> np.ndarray:
+    """At most so many images, evenly from the first to the last: they may be sorted by what they show."""
+    picked: np.ndarray = images[np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int)]
+    return picked
 
 
 def check_data(settings: Settings, data: Dataset) -> None:
@@ -206,21 +200,27 @@ def train(
     watcher = watcher or Watcher()
     check_data(settings, data)
     stride = settings.architecture.stride
-    training, validation = pad(data.training, stride), pad(data.validation, stride)
+    training = pad(data.training, stride)
     batches = len(training) // settings.batch_size
-    state = initial_state(settings, training.shape[1:])
+    objective = objective_for(settings, len(training))
+    validation = pad(_spread_over(data.validation, objective.validation_images), stride)
+    state = initial_state(objective, training)
     if resume:
         state = State(**checkpoints.restore(state._asdict()))
-    images = jnp.asarray(training)
     epoch, batch = divmod(int(state.step), batches)
     watcher.on_start(epoch, batches)
     with _deferred_interrupt() as interrupted:
         while epoch < settings.epochs:
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(training))
+            share = settings.augment if epoch < _AUGMENTED * settings.epochs else 0.0
+            images = jnp.asarray(augmented(training, share, [settings.seed, epoch, 1]))
             started, done = perf_counter(), 0
             while batch < batches:
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-                state = jax.block_until_ready(_train_step(settings, state, images, indices))
+                step = epoch * batches + batch
+                state = State(*objective.enter(step, state.weights, state.optimiser), state.step, state.sums)
+                phase = objective.phase(step)
+                state = jax.block_until_ready(_train_step(objective, phase, settings, state, images, indices))
                 batch, done = batch + 1, done + settings.batch_size
                 watcher.on_step(batch, state, done / (perf_counter() - started))
                 # An epoch's last step is followed by its validation: a checkpoint in between would skip it.
@@ -228,26 +228,23 @@ def train(
                     checkpoints.save(int(state.step), state._asdict())
                     raise _interruption(state, epoch)
             rate = done / (perf_counter() - started) if done else 0.0
-            loss, error = validate(settings, state.weights, validation)
             metrics = EpochMetrics(
                 epoch=epoch + 1,
                 step=int(state.step),
-                training_loss=float(state.loss_sum) / batches,
-                training_psnr=psnr(float(state.error_sum) / batches),
-                validation_loss=loss,
-                validation_psnr=psnr(error),
                 images_per_s=rate,
+                training=objective.figures(np.asarray(state.sums, np.float64)),
+                validation=validate(objective, objective.trained(state.weights, state.optimiser), validation),
             )
-            if not np.isfinite(metrics.training_loss) or not np.isfinite(loss):
+            if not np.isfinite([metrics.training.loss, metrics.validation.loss]).all():
                 raise TrainingError(f"epoch {epoch + 1}: the loss is no longer finite; lower --learning-rate")
-            state = state._replace(loss_sum=jnp.float32(0), error_sum=jnp.float32(0))
+            state = state._replace(sums=jnp.zeros_like(state.sums))
             # Metrics first: resuming drops a line too many, but could not make up for one too few.
             watcher.on_epoch(metrics, state)
             checkpoints.save(int(state.step), state._asdict())
             if interrupted():
                 raise _interruption(state, epoch)
             epoch, batch = epoch + 1, 0
-    return state.weights
+    return objective.trained(state.weights, state.optimiser)
 
 
 def _interruption(state: State, epoch: int) -> InterruptedRunError:

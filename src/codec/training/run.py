@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from codec.analysis import Analysis
 from codec.bundle_writer import write_bundle
 from codec.errors import FileError
-from codec.evaluation import psnr
 from codec.files import write_bytes
 from codec.imagefiles import png_bytes
 from codec.images import crop, pad, to_float
 from codec.inspection import json_values
 from codec.pictures import picture_rows
-from codec.synthesis import Synthesis
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
 from codec.training.export import export_pair
-from codec.training.loop import EpochMetrics, State, Watcher, Weights, check_data, train
+from codec.training.loop import EpochMetrics, State, Watcher, check_data, objective_for, train
+from codec.training.objective import Figures
 from codec.training.settings import Settings
 
 __all__ = ["run"]
@@ -56,12 +54,15 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
         "data": data.name,
         "images": list(data.training.shape),
         "sha256": hashlib.sha256(data.training.tobytes()).hexdigest(),
-        **{name: value for name, value in settings.to_dict().items() if name != "epochs"},
+        **settings.to_dict(),
     }
+    if settings.objective == "distortion":
+        del identity["epochs"]  # a rate-distortion schedule spans its epochs; this one may be prolonged
     checkpoints = Checkpoints(out / "checkpoints", identity, resume=resume)
     console.print(
-        f"{settings.model} on {data.name}: {len(data.training):,} training and "
-        f"{len(data.validation):,} validation images of {_size(data.training)}"
+        f"{settings.name}: {settings.architecture.kind}, {settings.objective}, on {data.name}: "
+        f"{len(data.training):,} training and {len(data.validation):,} validation images of "
+        f"{_size(data.training)}"
     )
     try:
         with _progress(console) as progress:
@@ -72,7 +73,7 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
     bundles = export_pair(settings, weights, data.name, data.training, data.validation, console.print)
     paths = []
     for bundle in bundles:
-        path = out / f"{settings.model}.{bundle.side}.msgpack"
+        path = out / f"{settings.name}.{bundle.side}.msgpack"
         write_bytes(path, write_bundle(bundle))
         console.print(f"wrote {path}")
         paths.append(path)
@@ -88,11 +89,24 @@ def _progress(console: Console) -> Progress:
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[psnr]:.2f} dB"),
+        TextColumn("{task.fields[figures]}"),
         TextColumn("{task.fields[rate]:,.0f} images/s"),
         TimeRemainingColumn(),
         console=console,
     )
+
+
+def _told(figures: Figures) -> str:
+    """Loss, estimated bytes an image and PSNR, from the coarsest to the finest quality."""
+    parts = [f"loss {figures.loss:.4f}"]
+    if figures.bytes_per_image:
+        parts.append(f"{_span(figures.bytes_per_image, 1)} bytes")
+    return "  ".join([*parts, f"{_span(figures.psnr, 2)} dB"])
+
+
+def _span(values: tuple[float, ...], digits: int) -> str:
+    ends = values[:1] if len(values) == 1 else (values[0], values[-1])
+    return " to ".join(f"{value:.{digits}f}" for value in ends)
 
 
 class _Reporter(Watcher):
@@ -102,6 +116,7 @@ class _Reporter(Watcher):
         self, settings: Settings, data: Dataset, out: Path, progress: Progress, *, resume: bool
     ) -> None:
         self._settings = settings
+        self._objective = objective_for(settings, len(data.training))
         self._images = data.validation[:_PREVIEW_IMAGES]
         self._out = out
         self._progress = progress
@@ -117,8 +132,7 @@ class _Reporter(Watcher):
             "",
             total=self._settings.epochs * batches,
             epoch=min(epoch + 1, self._settings.epochs),
-            loss=0.0,
-            psnr=0.0,
+            figures="",
             rate=0.0,
         )
         self._progress.update(self._task, completed=epoch * batches)
@@ -129,8 +143,7 @@ class _Reporter(Watcher):
             self._progress.update(
                 self._task,
                 completed=self._epoch * self._batches + batch,
-                loss=float(state.loss_sum) / batch,
-                psnr=psnr(float(state.error_sum) / batch),
+                figures=_told(self._objective.figures(np.asarray(state.sums, np.float64))),
                 rate=images_per_s,
             )
 
@@ -139,17 +152,15 @@ class _Reporter(Watcher):
         self._epoch = metrics.epoch
         self._lines.append(json.dumps(json_values(asdict(metrics)), allow_nan=False))
         write_bytes(self._metrics, ("\n".join(self._lines) + "\n").encode())
-        preview = picture_rows({"original": self._images, "reconstruction": self._reconstruct(state.weights)})
+        preview = picture_rows({"original": self._images, "reconstruction": self._reconstruct(state)})
         write_bytes(self._out / "preview.png", png_bytes(preview))
         self._progress.console.print(
-            f"epoch {metrics.epoch}: loss {metrics.training_loss:.5f}, "
-            f"validation {metrics.validation_loss:.5f}, {metrics.validation_psnr:.2f} dB"
+            f"epoch {metrics.epoch}: {_told(metrics.training)}; validation {_told(metrics.validation)}"
         )
         self._progress.update(self._task, epoch=min(metrics.epoch + 1, self._settings.epochs))
 
-    def _reconstruct(self, weights: Weights) -> NDArray[np.uint8]:
-        architecture = self._settings.architecture
-        padded = to_float(pad(self._images, architecture.stride))
-        codes = Analysis(architecture).apply({"params": weights["analysis"]}, padded)
-        images = np.asarray(Synthesis(architecture).apply({"params": weights["synthesis"]}, codes))
+    def _reconstruct(self, state: State) -> NDArray[np.uint8]:
+        padded = to_float(pad(self._images, self._settings.architecture.stride))
+        weights = self._objective.trained(state.weights, state.optimiser)
+        images = np.asarray(self._objective.reconstruct(weights, padded))
         return crop(np.rint(images * 255).astype(np.uint8), *self._images.shape[1:3])

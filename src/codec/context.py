@@ -1,0 +1,203 @@
+"""The context model: integers that tell each symbol's table from the symbols before it, alike everywhere.
+
+The elements of a chunk's symbols come in groups. The tables of a group follow from the groups before it
+through a small network whose inputs, weights and sums are integers; the sums stay below 2^24, so that float32
+products, in any order and by any library, are exact. Nothing is rounded that a specification does not round.
+``docs/packet.md`` specifies it; ``codec.training.integers`` makes it. No JAX.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.errors import BundleError
+from codec.quantise import SYMBOL_MIN
+
+__all__ = ["LOG_SCALES", "ContextModel", "Predictor", "from_elements", "to_elements"]
+
+LOG_SCALES = np.arange(-24, 40, dtype=np.float32) / 8
+"""Logarithms of the logistics' scales that exported tables are made for, from e^-3 to e^4.9 (64 of them).
+
+Decoding does not look at them: a bundle's tables may be anything.
+"""
+MEAN_PARTS = 16
+"""Means are whole numbers of sixteenths of a symbol."""
+ACTIVATION_MAX = 127
+"""Inputs are -127..127, hidden units 0..127."""
+INPUT_SHIFT = 8
+OUTPUT_SHIFT = 24
+SUM_MAX = (1 << 24) - 1
+"""Largest integer up to which float32 holds them all."""
+GAIN_MAX = (1 << 28) - 1
+"""Largest output gain: a sum times it is exact in float64."""
+BIAS_MAX = 1 << 20
+INPUT_GAIN_MAX = 1 << 20
+SHIFT_MAX = 23
+_GROUPS_MAX = 64
+
+
+@dataclass(frozen=True, eq=False)
+class ContextModel:
+    """The integers, for Q qualities, D elements in G groups, and U hidden units a group.
+
+    Attributes:
+        groups: elements of each group, in coding order.
+        units: U, hidden units that each group but the last adds for the groups behind it.
+        weights: int8, flat, for each group but the first: its new hidden units' matrix [elements before, U],
+            then its outputs' [elements before + hidden units before and new, 2 x elements of the group],
+            means first.
+        input_gain: int32 [Q, D].
+        hidden_bias: int32 [Q, G - 1, U].
+        hidden_shift: int32 [G - 1, U].
+        output_gain: int32 [Q, 2, D], for means and scales.
+        output_bias: int32 [Q, 2, D].
+        table_index: int32 [scales, 16]: which table goes with a scale and with the sixteenths of a mean.
+    """
+
+    groups: tuple[int, ...]
+    units: int
+    weights: NDArray[np.int8]
+    input_gain: NDArray[np.int32]
+    hidden_bias: NDArray[np.int32]
+    hidden_shift: NDArray[np.int32]
+    output_gain: NDArray[np.int32]
+    output_bias: NDArray[np.int32]
+    table_index: NDArray[np.int32]
+
+    @property
+    def elements(self) -> int:
+        """D."""
+        return sum(self.groups)
+
+    @property
+    def hidden_units(self) -> int:
+        """Of all groups together."""
+        return (len(self.groups) - 1) * self.units
+
+    @cached_property
+    def matrices(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
+        """For each group but the first the matrix of its hidden units and that of its outputs, float32."""
+        parts = []
+        start = before = 0
+        for number, (last, size) in enumerate(pairwise(self.groups), 1):
+            before += last
+            shapes = ((before, self.units), (before + number * self.units, 2 * size))
+            pair = []
+            for rows, columns in shapes:
+                part = self.weights[start : start + rows * columns]
+                pair.append(part.reshape(rows, columns).astype(np.float32))
+                start += rows * columns
+            parts.append((pair[0], pair[1]))
+        return tuple(parts)
+
+    @staticmethod
+    def weight_count(groups: tuple[int, ...], units: int) -> int:
+        """How many weights there are for such groups."""
+        total = before = 0
+        for number, (last, size) in enumerate(pairwise(groups), 1):
+            before += last
+            total += before * units + (before + number * units) * 2 * size
+        return total
+
+    def check(self, tables: int, qualities: int) -> None:
+        """Raise ``BundleError`` unless all is as specified, for so many tables and qualities."""
+        groups, units, count = len(self.groups), self.units, self.elements
+        if not 1 <= groups <= _GROUPS_MAX or min(self.groups) < 1 or units < 1:
+            raise BundleError(f"context: expected 1 to {_GROUPS_MAX} groups of at least 1 element")
+        for name, shape, low, high in (
+            ("weights", (self.weight_count(self.groups, units),), -ACTIVATION_MAX, ACTIVATION_MAX),
+            ("input_gain", (qualities, count), 0, INPUT_GAIN_MAX),
+            ("hidden_bias", (qualities, groups - 1, units), -SUM_MAX, SUM_MAX),
+            ("hidden_shift", (groups - 1, units), 0, SHIFT_MAX),
+            ("output_gain", (qualities, 2, count), 0, GAIN_MAX),
+            ("output_bias", (qualities, 2, count), -BIAS_MAX, BIAS_MAX),
+            ("table_index", (None, MEAN_PARTS), 0, tables - 1),
+        ):
+            values = getattr(self, name)
+            axes = (max((1, *values.shape[:1])), *shape[1:]) if shape[0] is None else shape
+            if values.shape != axes:
+                raise BundleError(f"context, {name}: expected shape {list(axes)}, found {list(values.shape)}")
+            if values.size and not low <= int(values.min()) <= int(values.max()) <= high:
+                raise BundleError(
+                    f"context, {name}: expected {low} to {high}, found {values.min()} to {values.max()}"
+                )
+        for number, (hidden, outputs) in enumerate(self.matrices):
+            largest = ACTIVATION_MAX * np.abs(hidden.astype(np.int64)).sum(0)
+            largest += np.abs(self.hidden_bias[:, number].astype(np.int64)).max(0)
+            sums = ACTIVATION_MAX * np.abs(outputs.astype(np.int64)).sum(0)
+            if max(int(largest.max()), int(sums.max())) > SUM_MAX:
+                raise BundleError(
+                    f"context, weights: expected sums of at most {SUM_MAX:,} in group {number + 1}, "
+                    f"found {max(int(largest.max()), int(sums.max())):,}"
+                )
+
+
+class Predictor:
+    """Tells the tables of a chunk's groups, one after the other, as their symbols become known.
+
+    Args:
+        model: the integers.
+        quality: of the packet.
+        count: images in the chunk.
+    """
+
+    def __init__(self, model: ContextModel, quality: int, count: int) -> None:
+        self._model = model
+        self._quality = quality
+        self._group = self._known = 0
+        self._inputs = np.empty((count, model.elements), np.float32)
+        self._hidden = np.empty((count, model.hidden_units), np.float32)
+
+    def tables(self) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+        """Of the next group: each symbol's table, and the offset of its entries; [count, size] each."""
+        mean, scale = self.told()
+        return self._model.table_index[scale, mean % MEAN_PARTS].astype(np.intp), mean // MEAN_PARTS
+
+    def told(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Of the next group: each symbol's mean in sixteenths, and the number of its scale."""
+        model, group, known = self._model, self._group, self._known
+        size = model.groups[group]
+        columns = slice(known, known + size)
+        gain = model.output_gain[self._quality, :, columns].astype(np.float64).ravel()
+        bias = model.output_bias[self._quality, :, columns].ravel()
+        if group == 0:
+            told = np.broadcast_to(bias.astype(np.float64), (len(self._inputs), 2 * size))
+        else:
+            into, outputs = model.matrices[group - 1]
+            inputs = self._inputs[:, :known]
+            units = model.units * group
+            sums = inputs @ into + model.hidden_bias[self._quality, group - 1].astype(np.float32)
+            shifted = np.floor(np.ldexp(sums, -model.hidden_shift[group - 1]))
+            self._hidden[:, units - model.units : units] = np.clip(shifted, 0, ACTIVATION_MAX)
+            sums = inputs @ outputs[:known] + self._hidden[:, :units] @ outputs[known:]
+            half = 2.0 ** (OUTPUT_SHIFT - 1)
+            told = np.floor((sums.astype(np.float64) * gain + half) * 2.0**-OUTPUT_SHIFT) + bias
+        mean = np.clip(told[:, :size], SYMBOL_MIN * MEAN_PARTS, -SYMBOL_MIN * MEAN_PARTS - 1).astype(np.int32)
+        scale = np.clip(told[:, size:], 0, len(model.table_index) - 1).astype(np.int32)
+        return mean, scale
+
+    def tell(self, symbols: NDArray[np.int32]) -> None:
+        """Make int32 ``symbols`` [count, size] of that group known."""
+        model, known = self._model, self._known
+        columns = slice(known, known + model.groups[self._group])
+        gain = model.input_gain[self._quality, columns]
+        near = np.clip(symbols, -ACTIVATION_MAX, ACTIVATION_MAX)
+        scaled = (near * gain + (1 << (INPUT_SHIFT - 1))) >> INPUT_SHIFT
+        self._inputs[:, columns] = np.clip(scaled, -ACTIVATION_MAX, ACTIVATION_MAX)
+        self._known, self._group = columns.stop, self._group + 1
+
+
+def to_elements(symbols: NDArray[np.int32], elements: int) -> NDArray[np.int32]:
+    """The first elements of symbols [N, h, w, C], counted channel by channel, row by row: [N, elements]."""
+    return symbols.transpose(0, 3, 1, 2).reshape(len(symbols), -1)[:, :elements]
+
+
+def from_elements(elements: NDArray[np.int32], shape: tuple[int, int, int]) -> NDArray[np.int32]:
+    """The reverse, zero beyond the elements: [N, elements] to [N, h, w, C] for ``shape`` (h, w, C)."""
+    rows, columns, channels = shape
+    symbols = np.zeros((len(elements), channels * rows * columns), np.int32)
+    symbols[:, : elements.shape[1]] = elements
+    return np.ascontiguousarray(symbols.reshape(-1, channels, rows, columns).transpose(0, 2, 3, 1))

@@ -1,0 +1,316 @@
+"""Rate and distortion at once: bits under the prior + lambda x mean squared error, for all qualities.
+
+Rounding has no gradient, so training stands in for it (Balle, Laparra and Simoncelli 2017: uniform noise of
+the step's width; Theis and others 2017: rounding with the gradient passed straight through), in three phases:
+
+noise             noise everywhere.
+straight-through  rounded symbols for the synthesis and the prior's context, noise for the rate.
+settled           the analysis is fixed; synthesis and prior learn on the very symbols that will be sent.
+
+Weights are averaged exponentially over the steps, and the average is what is validated and exported.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from numpy.typing import NDArray
+
+from codec.analysis import build_analysis
+from codec.architecture import Convolutional, Dense
+from codec.evaluation import psnr
+from codec.logistic import nats
+from codec.synthesis import build_synthesis
+from codec.training.data import Images
+from codec.training.objective import Figures, Weights
+from codec.training.prior import BITS_PER_NAT, Prior, default_groups
+from codec.training.settings import Settings
+
+__all__ = ["RateDistortion", "elements_of", "squared_error"]
+
+_STRAIGHT_FROM, _SETTLED_FROM = 0.5, 0.85
+"""Where the second and third phase begin, as parts of all steps."""
+_WARM_UP = 100
+_FLAT = 0.15
+"""Part of the first two phases before the learning rate falls."""
+_SETTLED_RATE = 0.75
+"""The learning rate that the last phase starts with, of the highest."""
+_CLIP = 5.0
+_RATE_PARAMETERS = ("log_gain", "log_step", "mean", "log_scale", "log_gain_in", "log_gain_out")
+_RATE_SPEED = 8.0
+"""These few parameters set the rate of each quality and have further to go than Adam would take them."""
+_BALANCE = 0.55
+"""Losses are divided by lambda to this power: without, the finest quality would be all that is learned."""
+_LOSS_UNIT = 100
+"""Brings losses near one, where clipping of gradients and Adam's epsilon are at home."""
+_AVERAGE = 0.999
+_UNITS = {"dense": 96, "convolutional": 64}
+"""Hidden units of the prior for each group."""
+_PCA_IMAGES = 14_000
+_SCHEDULE = 3
+"""Place of the step count in the optimiser's state."""
+
+
+class _Average(NamedTuple):
+    steps: Array
+    weights: Any
+
+
+def _averaging() -> optax.GradientTransformation:
+    """Passes updates through and keeps an exponential average of the weights they lead to."""
+
+    def start(weights: Any) -> _Average:
+        return _Average(jnp.int32(0), jax.tree.map(jnp.array, weights))
+
+    def update(updates: Any, state: _Average, weights: Any = None) -> tuple[Any, _Average]:
+        decay = jnp.minimum(_AVERAGE, (1 + state.steps) / (10 + state.steps))
+        after = optax.apply_updates(weights, updates)
+        average = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, state.weights, after)
+        return updates, _Average(state.steps + 1, average)
+
+    return optax.GradientTransformation(start, update)
+
+
+def _scale_parameters() -> optax.GradientTransformation:
+    """Updates of the parameters that set the rate, enlarged."""
+
+    def speed(path: tuple[Any, ...], update: Array) -> Array:
+        return update * _RATE_SPEED if path[-1].key in _RATE_PARAMETERS else update
+
+    return optax.stateless(lambda updates, weights: jax.tree_util.tree_map_with_path(speed, updates))
+
+
+@dataclass(frozen=True)
+class RateDistortion:
+    """See ``codec.training.objective`` for what each method is.
+
+    Attributes:
+        settings: of the run.
+        steps: in all epochs together; the schedule spans them.
+    """
+
+    settings: Settings
+    steps: int
+    validation_images = 1000
+
+    @property
+    def qualities(self) -> int:
+        """How many operating points are trained at once."""
+        return len(self.settings.lambdas)
+
+    def prior(self, elements: int) -> Prior:
+        """The prior's shape for codes of so many elements."""
+        return Prior(default_groups(elements), _UNITS[self.settings.architecture.kind], self.qualities)
+
+    def _settled(self) -> int:
+        return int(_SETTLED_FROM * self.steps)
+
+    def initial_weights(self, images: Images) -> Weights:
+        architecture = self.settings.architecture
+        keys = jax.random.split(jax.random.key(self.settings.seed), 3)
+        shape = images.shape[1:]
+        codes, analysis = jax.jit(build_analysis(architecture).init_with_output)(
+            keys[0], jnp.zeros((1, *shape)), 0
+        )
+        synthesis = jax.jit(build_synthesis(architecture).init)(keys[1], codes, 0)
+        weights: Weights = {"analysis": analysis["params"], "synthesis": synthesis["params"]}
+        elements = elements_of(architecture, codes).shape[1]
+        no_symbols = jnp.zeros((1, elements)), jnp.zeros(1, jnp.int32)
+        weights["prior"] = jax.jit(self.prior(elements).init)(keys[2], *no_symbols)["params"]
+        # The step that is best at high rate: d(bits) = d(lambda x step^2 / 12 values) for each element.
+        values = math.prod(shape)
+        steps = np.sqrt(12 * values / (2 * math.log(2) * np.array(self.settings.lambdas)))
+        if isinstance(architecture, Dense):
+            _start_from_principal_components(weights, architecture, images, steps)
+        else:
+            assert isinstance(architecture, Convolutional)
+            log_step = jnp.tile(jnp.log(jnp.asarray(steps, jnp.float32))[:, None], (1, codes.shape[-1]))
+            weights["steps"] = {"log_step": log_step}
+        return weights
+
+    def optimiser(self) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.clip_by_global_norm(_CLIP),
+            optax.scale_by_adam(),
+            _scale_parameters(),
+            optax.scale_by_learning_rate(self._learning_rate),
+            _averaging(),
+        )
+
+    def _learning_rate(self, step: Array) -> Array:
+        """Warm-up, level and cosine; then, lower, warm-up and cosine again for the last phase."""
+        settled, highest = self._settled(), self.settings.learning_rate
+
+        def fall(done: Array) -> Array:
+            return jnp.maximum(0.01, 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0, 1))))
+
+        def warm(count: Array) -> Array:
+            return jnp.minimum(1.0, (count + 1) / _WARM_UP)
+
+        first = warm(step) * fall((step / max(1, settled) - _FLAT) / (1 - _FLAT))
+        last = _SETTLED_RATE * warm(step - settled) * fall((step - settled) / max(1, self.steps - settled))
+        return highest * jnp.where(step < settled, first, last)
+
+    def phase(self, step: int) -> str:
+        if step >= self._settled():
+            return "settled"
+        return "straight-through" if step >= _STRAIGHT_FROM * self.steps else "noise"
+
+    def enter(self, step: int, weights: Weights, optimiser: optax.OptState) -> tuple[Weights, optax.OptState]:
+        if step != self._settled():
+            return weights, optimiser
+        weights = jax.tree.map(jnp.array, self.trained(weights, optimiser))
+        clip, adam, speed, _, average = self.optimiser().init(weights)
+        return weights, (clip, adam, speed, optimiser[_SCHEDULE], average)
+
+    def loss(
+        self, phase: str, weights: Weights, inputs: Array, targets: Array, key: Array
+    ) -> tuple[Array, Array]:
+        for_quality, for_noise = jax.random.split(key)
+        quality = _balanced(for_quality, len(inputs), self.qualities)
+        if phase == "settled":
+            weights = {**weights, "analysis": jax.lax.stop_gradient(weights["analysis"])}
+            if "steps" in weights:
+                weights["steps"] = jax.lax.stop_gradient(weights["steps"])
+        bits, images = self._bits_and_images(phase, weights, inputs, quality, for_noise)
+        error = squared_error(images, targets)
+        lambdas = jnp.asarray(self.settings.lambdas, jnp.float32)
+        balance = lambdas**-_BALANCE / jnp.mean(lambdas**-_BALANCE)
+        loss = jnp.mean((bits + lambdas[quality] * error) * balance[quality]) / _LOSS_UNIT
+        return loss, self._sums(bits, error, quality)
+
+    def _bits_and_images(
+        self, phase: str, weights: Weights, inputs: Array, quality: Array, key: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Bits of each image, and what the synthesis makes of it, unclipped unless everything is rounded."""
+        architecture = self.settings.architecture
+        codes = build_analysis(architecture).apply({"params": weights["analysis"]}, inputs, quality)
+        assert isinstance(codes, Array)
+        steps: Array | float = 1.0
+        if "steps" in weights:
+            steps = jnp.exp(weights["steps"]["log_step"])[quality][:, None, None, :]
+        codes = codes / steps
+        symbols = jnp.round(codes)
+        if phase == "rounded":
+            rated = sent = symbols
+        elif phase == "settled":
+            rated = sent = jax.lax.stop_gradient(symbols)
+        else:
+            assert key is not None
+            rated = codes + jax.random.uniform(key, codes.shape, minval=-0.5, maxval=0.5)
+            straight = codes + jax.lax.stop_gradient(symbols - codes)
+            sent = straight if phase == "straight-through" else rated
+        elements = elements_of(architecture, sent)
+        told = self.prior(elements.shape[1]).apply({"params": weights["prior"]}, elements, quality)
+        cost = nats(elements_of(architecture, rated), *told)
+        images = build_synthesis(architecture).apply(
+            {"params": weights["synthesis"]}, sent * steps, quality, method="unclipped"
+        )
+        assert isinstance(images, Array)
+        if phase == "rounded":
+            images = jnp.round(jnp.clip(images, 0, 1) * 255) / 255
+        return cost.sum(1) * BITS_PER_NAT, images
+
+    def _sums(self, bits: Array, error: Array, quality: Array) -> Array:
+        """For each quality the number of images, their bits and their errors, one after the other."""
+        by_quality = jax.nn.one_hot(quality, self.qualities)
+        return jnp.concatenate([by_quality.sum(0), bits @ by_quality, error @ by_quality])
+
+    def validate(self, weights: Weights, images: Array) -> Array:
+        def at(quality: Array) -> Array:
+            qualities = jnp.full(len(images), quality)
+            bits, decoded = self._bits_and_images("rounded", weights, images, qualities)
+            return self._sums(bits, squared_error(decoded, images), qualities)
+
+        sums: Array = jax.lax.map(at, jnp.arange(self.qualities)).sum(0)
+        return sums
+
+    def reconstruct(self, weights: Weights, images: Array) -> Array:
+        quality = jnp.full(len(images), self.qualities // 2)
+        return self._bits_and_images("rounded", weights, images, quality)[1]
+
+    def figures(self, sums: NDArray[np.float64]) -> Figures:
+        count, bits, error = sums.reshape(3, -1)
+        seen = np.maximum(count, 1)
+        lambdas = np.array(self.settings.lambdas)
+        balance = lambdas**-_BALANCE / np.mean(lambdas**-_BALANCE)
+        losses = (bits + lambdas * error) / seen * balance / _LOSS_UNIT
+        return Figures(
+            float(losses.mean()),
+            tuple(psnr(float(e)) for e in error / seen),
+            tuple(float(b) for b in bits / seen / 8),
+        )
+
+    def trained(self, weights: Weights, optimiser: optax.OptState) -> Weights:
+        average: Weights = optimiser[-1].weights
+        return average
+
+
+def _balanced(key: Array, count: int, qualities: int) -> Array:
+    """A quality for each image of a batch, each as often as the others to within one."""
+    first, order = jax.random.split(key)
+    offset = jax.random.randint(first, (), 0, qualities)
+    return jax.random.permutation(order, (jnp.arange(count) + offset) % qualities)
+
+
+def elements_of(architecture: Any, codes: Array) -> Array:
+    """Codes [N, h, w, C] as elements [N, D], channel by channel, row by row; of a dense model those used."""
+    flat = codes.transpose(0, 3, 1, 2).reshape(len(codes), -1)
+    return flat[:, : architecture.elements] if isinstance(architecture, Dense) else flat
+
+
+def squared_error(images: Array, targets: Array) -> Array:
+    """Mean squared error of each image; going below black or above (nearly) white costs nothing.
+
+    The decoder clips its images, so what a loss without this would spend on pulling those pixels back is free
+    for the others.
+    """
+    images = jnp.where((targets < 0.004) & (images < 0), 0.0, images)
+    images = jnp.where((targets > 0.98) & (images > 1), 1.0, images)
+    return jnp.mean((images - targets) ** 2, axis=(1, 2, 3))
+
+
+def _start_from_principal_components(
+    weights: Weights, architecture: Dense, images: Images, steps: np.ndarray
+) -> None:
+    """Set the linear paths to principal components, with gains and scales that suit each quality's step.
+
+    A component whose deviation is far below the step shrinks towards zero, and the synthesis applies Wiener's
+    factor to what arrives. The other paths start small.
+    """
+    some = images[:: max(1, len(images) // _PCA_IMAGES)].reshape(-1, architecture.pixels)
+    pixels = some.astype(np.float64) / 255
+    mean = pixels.mean(0)
+    variances, vectors = np.linalg.eigh(np.cov((pixels - mean).T, bias=True))
+    most = np.argsort(-variances)[: architecture.elements]
+    components = vectors[:, most]
+    # The sign of an eigenvector is the solver's whim; this one does not depend on it.
+    components *= np.where(components[np.abs(components).argmax(0), np.arange(len(most))] < 0, -1, 1)
+    deviations = np.sqrt(np.maximum(variances[most], 1e-8))
+    steps = steps[:, None]
+    log_gain = -np.log(steps) - 0.5 * np.log1p((0.35 * steps / deviations) ** 2)
+    wiener = 1 / (1 + (np.exp(-log_gain) / deviations) ** 2 / 12)
+    analysis, synthesis, prior = weights["analysis"], weights["synthesis"], weights["prior"]
+
+    def put(tree: Any, name: str, value: Any) -> None:
+        assert tree[name].shape == value.shape
+        tree[name] = jnp.asarray(value, jnp.float32)
+
+    put(analysis["linear"], "kernel", components)
+    put(analysis["codes"], "bias", np.tile(-(mean @ components), (len(steps), 1)))
+    put(analysis["codes"], "log_gain", log_gain)
+    put(analysis["dense_2"], "kernel", 0.1 * analysis["dense_2"]["kernel"])
+    put(synthesis["linear"], "kernel", components.T)
+    put(synthesis["linear"], "bias", mean)
+    put(synthesis["codes"], "log_gain", -log_gain + np.log(wiener))
+    last = synthesis[f"convolution_{architecture.layers - 1}"]
+    put(last, "kernel", 0.1 * last["kernel"])
+    put(prior, "log_scale", np.maximum(np.log(deviations * np.exp(log_gain) / 2), -1.5))
+    if "log_gain_in" in prior:
+        put(prior, "log_gain_in", -log_gain)
+        put(prior, "log_gain_out", log_gain)

@@ -1,0 +1,289 @@
+"""Training for rate and distortion: the prior, its integers, the three phases, and pairs made from it."""
+
+import io
+import os
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+import codec
+from codec.architecture import Convolutional, Dense
+from codec.bundle_reader import read_bundle
+from codec.context import LOG_SCALES, Predictor
+from codec.decoder import Decoder
+from codec.encoder import Encoder
+from codec.evaluation import evaluate
+from codec.logistic import nats
+from codec.tables import TOTAL
+from codec.training.checkpoints import Checkpoints
+from codec.training.data import Dataset
+from codec.training.integers import context_model, logistic_tables
+from codec.training.loop import InterruptedRunError, State, Watcher, objective_for, train
+from codec.training.objective import Weights
+from codec.training.prior import Prior, default_groups
+from codec.training.rate_distortion import RateDistortion
+from codec.training.run import run
+from codec.training.settings import Settings
+from tests.conftest import random_prior
+
+LAMBDAS = (5e3, 5e4, 5e5)
+SMALL = Dense(filters=(6, 8), units=24, elements=40, qualities=3)
+SETTINGS = Settings(
+    name="small",
+    objective="rate-distortion",
+    architecture=SMALL,
+    lambdas=LAMBDAS,
+    epochs=8,
+    batch_size=16,
+    learning_rate=2e-3,
+    augment=0.3,
+    seed=5,
+)
+CONVOLUTIONAL = replace(SETTINGS, architecture=Convolutional(code_channels=4, filters=6))
+BOTH = pytest.mark.parametrize("settings", [SETTINGS, CONVOLUTIONAL], ids=["dense", "convolutional"])
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    digits = codec.samples.sample_images()
+    return Dataset("digits", digits[10:], digits[:10])
+
+
+def trained(
+    settings: Settings, data: Dataset, folder: Path, *, resume: bool = False, watcher: Watcher | None = None
+) -> Weights:
+    checkpoints = Checkpoints(folder, {}, resume=resume)
+    try:
+        return train(settings, data, checkpoints, resume=resume, watcher=watcher)
+    finally:
+        checkpoints.close()
+
+
+def same(one: Weights, other: Weights) -> bool:
+    leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(np.array_equal(a, b) for a, b in leaves)
+
+
+class Stops(Watcher):
+    """Sends SIGINT in one step; keeps what the weights were before some others."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, batch: int, state: State, images_per_s: float) -> None:
+        if int(state.step) == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@BOTH
+def test_a_run_stopped_in_any_phase_goes_on_exactly(
+    settings: Settings, data: Dataset, tmp_path: Path
+) -> None:
+    whole = trained(settings, data, tmp_path / "whole")
+    steps = settings.epochs * (len(data.training) // settings.batch_size)
+    settled = next(s for s in range(steps) if RateDistortion(settings, steps).phase(s) == "settled")
+    resume = False
+    for stop in (steps // 2 + 1, settled):
+        with pytest.raises(InterruptedRunError):
+            trained(settings, data, tmp_path / "cut", resume=resume, watcher=Stops(stop))
+        resume = True
+    assert same(whole, trained(settings, data, tmp_path / "cut", resume=True))
+
+
+def test_the_phases_follow_each_other_and_fill_the_run() -> None:
+    objective = RateDistortion(SETTINGS, 200)
+    phases = [objective.phase(step) for step in range(200)]
+    assert phases == ["noise"] * 100 + ["straight-through"] * 70 + ["settled"] * 30
+
+
+def test_the_settled_phase_starts_from_the_average_and_leaves_the_analysis_alone(data: Dataset) -> None:
+    objective = RateDistortion(SETTINGS, 100)
+    weights = objective.initial_weights(data.training)
+    optimiser = objective.optimiser()
+    state = optimiser.init(weights)
+    gradients = jax.tree.map(jnp.ones_like, weights)
+    update = jax.jit(optimiser.update)
+    for _ in range(3):
+        updates, state = update(gradients, state, weights)
+        weights = jax.tree.map(jnp.add, weights, updates)
+    average = objective.trained(weights, state)
+    assert not same(average, weights)
+    entered, fresh = objective.enter(85, weights, state)
+    assert same(entered, average)
+    assert int(fresh[3].count) == 3
+    assert objective.enter(84, weights, state)[0] is weights
+    images = jnp.asarray(data.training[:16], jnp.float32) / 255
+    key = jax.random.key(0)
+    slopes = jax.jit(jax.grad(lambda w: objective.loss("settled", w, images, images, key)[0]))(entered)
+    moved = {part: any(np.any(leaf) for leaf in jax.tree.leaves(tree)) for part, tree in slopes.items()}
+    assert moved == {"analysis": False, "synthesis": True, "prior": True}
+
+
+@BOTH
+def test_an_exported_pair_costs_what_the_prior_estimates(
+    settings: Settings, data: Dataset, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    console = Console(file=io.StringIO(), width=200)
+    console.print = lambda text="", **_: lines.append(str(text))  # type: ignore[method-assign]
+    many = Dataset(data.name, data.training, np.concatenate([data.training] * 8))
+    paths = run(settings, many, tmp_path, resume=False, console=console)
+    told = [line for line in lines if line.startswith("quality ")]
+    assert len(told) == 3
+    encoder, decoder = (read_bundle(path.read_bytes()) for path in paths)
+    assert encoder.pair.context is not None
+    assert encoder.pair.digest == decoder.pair.digest
+    figures = encoder.provenance["qualities"]
+    for line, found, weight in zip(told, figures, LAMBDAS, strict=True):
+        assert re.search(
+            r"bytes/image, [\d.]+ dB; the prior's estimate is [\d.]+ bytes \([+-]\d\.\d%\)", line
+        )
+        assert found["lambda"] == weight
+        # A prior after forty steps is far from its data, so that rounding it costs more than it will later.
+        assert found["bytes_per_image"] == pytest.approx(found["estimated_bytes_per_image"], rel=0.04)
+    measured = list(evaluate(Encoder(encoder), Decoder(decoder), many.validation, range(3)))
+    assert [round(m.psnr, 3) for m in measured] == [found["psnr"] for found in figures]
+    if settings is SETTINGS:  # from principal components on; the other has learned too little to be in order
+        assert [m.bytes_per_image for m in measured] == sorted(m.bytes_per_image for m in measured)
+        assert [m.psnr for m in measured] == sorted(m.psnr for m in measured)
+
+
+@BOTH
+def test_training_lowers_the_loss_from_its_start(settings: Settings, data: Dataset, tmp_path: Path) -> None:
+    objective = objective_for(settings, len(data.training))
+    images = jnp.asarray(data.training, jnp.float32) / 255
+
+    def loss(weights: Weights) -> float:
+        return objective.figures(np.asarray(objective.validate(weights, images))).loss
+
+    before = loss(objective.initial_weights(data.training))
+    assert loss(trained(settings, data, tmp_path)) < 0.99 * before
+
+
+def test_a_dense_model_starts_as_principal_components(data: Dataset) -> None:
+    weights = RateDistortion(SETTINGS, 10).initial_weights(data.training)
+    components = np.asarray(weights["analysis"]["linear"]["kernel"])
+    np.testing.assert_allclose(components.T @ components, np.eye(SMALL.elements), atol=1e-4)
+    np.testing.assert_array_equal(weights["synthesis"]["linear"]["kernel"], components.T)
+    np.testing.assert_allclose(
+        weights["synthesis"]["linear"]["bias"], data.training.reshape(90, -1).mean(0) / 255, atol=1e-5
+    )
+
+
+def test_the_rate_is_the_logistics_mass_of_each_integer() -> None:
+    symbols = np.arange(-20.0, 21.0)[:, None]
+    means = np.array([0.0, 0.3, -2.7, 5.0])
+    for log_scale in (-3.0, -1.0, 0.5, 2.0):
+        edges = np.concatenate([symbols - 0.5, symbols[-1:] + 0.5])
+        cumulative = 0.5 * (1 + np.tanh((edges - means) / np.exp(log_scale) / 2))
+        rate = nats(jnp.asarray(symbols), jnp.asarray(means), jnp.float32(log_scale))
+        found = np.exp(-np.asarray(rate, np.float64))
+        np.testing.assert_allclose(found, np.diff(cumulative, axis=0), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("elements", [1, 2, 3, 5, 40, 392, 1568, 5000])
+def test_groups_hold_every_element_once_and_grow(elements: int) -> None:
+    groups = default_groups(elements)
+    assert sum(groups) == elements
+    assert min(groups) >= 1
+    assert list(groups) == sorted(groups)
+    assert len(groups) <= 64
+
+
+def test_the_prior_of_a_group_looks_at_the_groups_before_it_alone() -> None:
+    groups = (2, 3, 4)
+    prior, weights = Prior(groups, 5, 2), random_prior(groups, 5, 2, seed=0)
+    quality = jnp.zeros(1, jnp.int32)
+
+    def told(symbols: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([np.asarray(x) for x in prior.apply({"params": weights}, symbols, quality)])[:, 0]
+
+    symbols = np.random.default_rng(0).normal(0, 3, (1, 9))
+    ends = np.cumsum(groups)
+    for group, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        changed = symbols.copy()
+        changed[0, start:end] += 1
+        difference = (told(changed) != told(symbols)).any(0)
+        assert not difference[:end].any()
+        assert difference[end:].all() or group == len(groups) - 1
+
+
+def bits_of(
+    tables: Sequence[codec.tables.Table], index: NDArray[np.intp], entries: NDArray[np.int32]
+) -> float:
+    total = 0.0
+    for number, entry in zip(index.ravel(), entries.ravel(), strict=True):
+        table = tables[int(number)]
+        place = int(entry) - table.low
+        inside = 0 <= place < table.escape
+        total += float(table.bits[place]) if inside else float(table.bits[-1]) + 16
+    return total
+
+
+@pytest.mark.parametrize("groups", [(6, 10, 24), (40,)])
+def test_the_integers_cost_within_a_percent_of_the_float_prior(groups: tuple[int, ...]) -> None:
+    qualities, units = 2, 12
+    rng = np.random.default_rng(1)
+    weights = {name: values / 3 for name, values in random_prior(groups, units, qualities, seed=1).items()}
+    weights["log_scale"] = rng.normal(0.3, 0.7, weights["log_scale"].shape)
+    prior = Prior(groups, units, qualities)
+    symbols = np.zeros((qualities, 300, sum(groups)), np.int32)
+    # Symbols as the prior itself would have them, group after group.
+    for quality in range(qualities):
+        which, start = jnp.full(300, quality), 0
+        for size in groups:
+            told = prior.apply({"params": weights}, jnp.asarray(symbols[quality], jnp.float32), which)
+            mean, log_scale = (np.asarray(values)[:, start : start + size] for values in told)
+            draw = rng.logistic(mean, np.exp(np.minimum(log_scale, 4)))
+            symbols[quality, :, start : start + size] = np.rint(draw)
+            start += size
+    model = context_model(weights, groups, units, symbols)
+    tables = logistic_tables()[1]
+    model.check(len(tables), qualities)
+    for quality in range(qualities):
+        exact = jnp.asarray(symbols[quality], jnp.float32)
+        told = prior.apply({"params": weights}, exact, jnp.full(300, quality))
+        expected = float(nats(exact, *told).sum() / np.log(2))
+        predictor, found, start = Predictor(model, quality, 300), 0.0, 0
+        for size in groups:
+            index, offsets = predictor.tables()
+            part = symbols[quality, :, start : start + size]
+            found += bits_of(tables, index, part - offsets)
+            predictor.tell(part)
+            start += size
+        assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_the_tables_are_logistics_with_narrow_supports() -> None:
+    index, tables = logistic_tables()
+    assert index.shape == (len(LOG_SCALES), 16)
+    assert set(index.ravel()) == set(range(len(tables)))
+    assert all(table.frequencies.sum() == TOTAL and table.frequencies.min() >= 1 for table in tables)
+    for scale in (0, 20, 40, 60):
+        for part in (0, 5, 15):
+            table = tables[index[scale, part]]
+            values = table.low + np.arange(table.escape)
+            mean = float(values @ table.frequencies[:-1]) / TOTAL
+            width = float(np.exp(LOG_SCALES[scale]))
+            if scale >= 20:
+                assert abs(mean - part / 16) < 0.02 + width / 3
+                deviation = np.sqrt(float((values - mean) ** 2 @ table.frequencies[:-1]) / TOTAL)
+                assert deviation == pytest.approx(width * np.pi / np.sqrt(3), rel=0.1)
+
+
+def test_every_quality_is_trained_as_often_as_the_others() -> None:
+    objective = RateDistortion(SETTINGS, 10)
+    images = jnp.zeros((16, 28, 28, 1))
+    weights = objective.initial_weights(np.zeros((20, 28, 28, 1), np.uint8))
+    for seed in range(5):
+        _, sums = objective.loss("noise", weights, images, images, jax.random.key(seed))
+        assert sorted(np.asarray(sums[:3])) == [5, 5, 6]
