@@ -257,9 +257,16 @@ def test_small_images_get_the_dense_model_and_large_ones_the_articles() -> None:
     assert isinstance(tiles.architecture, Dense)
     assert (tiles.architecture.rows, tiles.architecture.columns) == (8, 8)
     assert tiles.architecture.image_channels == 3
-    photos = settings_for(images_of(256, 256, 3), "photos")
+    photos = settings_for(images_of(256, 256, 3), "photos", objective="distortion")
     assert photos.architecture == Convolutional(image_channels=3)
-    assert photos.objective == "rate-distortion"
+    bands = settings_for(images_of(40, 1024, 1), "bands", code_channels=1)
+    assert bands.architecture == Convolutional(code_channels=1)
+    assert bands.objective == "rate-distortion"
+
+
+def test_codes_that_are_too_many_for_a_context_model_are_refused() -> None:
+    with pytest.raises(OptionError, match="codes of at most 4,096 values, found 64x64x32; crop the images"):
+        settings_for(images_of(256, 256, 3), "photos")
 
 
 def test_the_articles_recipe_is_its_own() -> None:

@@ -22,6 +22,8 @@ QUALITIES = 10
 _MNIST_VALUES = 784
 _MOST_DENSE_VALUES = 1 << 14
 """Pixel values, after padding, above which dense layers over the whole image make no sense."""
+_MOST_RATED_CODES = 1 << 12
+"""Code values above which a context model that sees them all is no sensible choice."""
 _DENSE_ELEMENTS = 392
 _EPOCHS = {"rate-distortion": 60, "distortion": 50}
 _AUGMENT = 0.3
@@ -150,6 +152,13 @@ def settings_for(
             "use --model article, or crop the images"
         )
     if objective == "rate-distortion":
+        codes = rows * columns * code_channels
+        if model == "article" and codes > _MOST_RATED_CODES:
+            raise OptionError(
+                f"objective: rate-distortion takes codes of at most {_MOST_RATED_CODES:,} values, found "
+                f"{rows}x{columns}x{code_channels}; crop the images, lower --code-channels, or add "
+                "--objective distortion"
+            )
         if lambdas is None:
             low, high = (bound * values / _MNIST_VALUES for bound in LAMBDAS)
             lambdas = spread(low, high, QUALITIES if qualities is None else qualities)
