@@ -78,6 +78,12 @@ def pair_curves(results: Path) -> list[Curve]:
     return [curve(name, rows) for name, rows in found.items() if rows]
 
 
+def effort_curves(results: Path) -> list[Curve]:
+    """The default pair again, once for each effort above 0 whose results there are."""
+    paths = sorted(results.glob("mnist-effort-*.jsonl"))
+    return [curve(f"mnist, effort {path.stem.rsplit('-', 1)[1]}", read_lines(path)) for path in paths]
+
+
 _DASHES: dict[str, Any] = {
     "JPEG 2000": (0, (4, 1.5)),
     "JPEG-LS": (0, (1, 1)),
@@ -243,7 +249,7 @@ def main() -> None:
     if options.out:
         save(draw(formats, pairs), options.out)
     if options.table:
-        print(table([*pairs, *format_curves(formats, "each", "sheet", "stream")]))
+        print(table([*pairs, *effort_curves(RESULTS), *format_curves(formats, "each", "sheet", "stream")]))
 
 
 if __name__ == "__main__":

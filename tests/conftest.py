@@ -1,6 +1,7 @@
 """Small pairs and images that many tests share. No network is trained for them: random weights will do."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,8 +19,13 @@ from codec.quantise import quantise
 from codec.samples import sample_images
 from codec.tables import Table
 from codec.training.calibration import table_from_counts
+from codec.training.checkpoints import Checkpoints
+from codec.training.data import Dataset
 from codec.training.integers import context_model, logistic_tables
+from codec.training.loop import Watcher, train
+from codec.training.objective import Weights
 from codec.training.prior import Prior
+from codec.training.settings import Settings
 
 
 def random_weights(architecture: Architecture, side: Side, seed: int) -> dict[str, NDArray[Any]]:
@@ -88,6 +94,22 @@ def random_prior(groups: tuple[int, ...], units: int, qualities: int, seed: int)
     )
     rng = np.random.default_rng(seed)
     return {name: rng.normal(0, 0.3, leaf.shape) for name, leaf in shapes["params"].items()}
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return all(
+        np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    )
+
+
+def trained(
+    settings: Settings, data: Dataset, folder: Path, *, resume: bool = False, watcher: Watcher | None = None
+) -> Weights:
+    checkpoints = Checkpoints(folder, {}, resume=resume)
+    try:
+        return train(settings, data, checkpoints, resume=resume, watcher=watcher)
+    finally:
+        checkpoints.close()
 
 
 @pytest.fixture(scope="session")

@@ -24,16 +24,15 @@ from codec.encoder import Encoder
 from codec.evaluation import evaluate
 from codec.logistic import nats
 from codec.tables import TOTAL
-from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
 from codec.training.integers import context_model, logistic_tables
-from codec.training.loop import InterruptedRunError, State, Watcher, objective_for, train
+from codec.training.loop import InterruptedRunError, State, Watcher, objective_for
 from codec.training.objective import Weights
 from codec.training.prior import Prior, default_groups
 from codec.training.rate_distortion import RateDistortion
 from codec.training.run import run
 from codec.training.settings import Settings
-from tests.conftest import random_prior
+from tests.conftest import random_prior, same, trained
 
 LAMBDAS = (5e3, 5e4, 5e5)
 SMALL = Dense(filters=(6, 8), units=24, elements=40, qualities=3)
@@ -56,21 +55,6 @@ BOTH = pytest.mark.parametrize("settings", [SETTINGS, CONVOLUTIONAL], ids=["dens
 def data() -> Dataset:
     digits = codec.samples.sample_images()
     return Dataset("digits", digits[10:], digits[:10])
-
-
-def trained(
-    settings: Settings, data: Dataset, folder: Path, *, resume: bool = False, watcher: Watcher | None = None
-) -> Weights:
-    checkpoints = Checkpoints(folder, {}, resume=resume)
-    try:
-        return train(settings, data, checkpoints, resume=resume, watcher=watcher)
-    finally:
-        checkpoints.close()
-
-
-def same(one: Weights, other: Weights) -> bool:
-    leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    return all(np.array_equal(a, b) for a, b in leaves)
 
 
 class Stops(Watcher):

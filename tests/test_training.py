@@ -21,13 +21,13 @@ from codec.errors import DatasetError, OptionError, TrainingError
 from codec.evaluation import psnr
 from codec.imagefiles import read_image
 from codec.training.calibration import table_from_counts
-from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
-from codec.training.loop import EpochMetrics, InterruptedRunError, State, Watcher, train
+from codec.training.loop import EpochMetrics, InterruptedRunError, State, Watcher
 from codec.training.losses import LOSSES
 from codec.training.objective import Weights
 from codec.training.run import run
 from codec.training.settings import Settings, settings_for, spread
+from tests.conftest import same, trained
 
 SMALL = Convolutional(code_channels=4, layers=2, filters=4)
 SETTINGS = Settings(architecture=SMALL, epochs=3, batch_size=16, noise=0.2, seed=3, learning_rate=0.01)
@@ -39,22 +39,6 @@ def data() -> Dataset:
 
     digits = sample_images()
     return Dataset("digits", digits[10:], digits[:10])
-
-
-def same(one: Weights, other: Weights) -> bool:
-    return all(
-        np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    )
-
-
-def trained(
-    settings: Settings, data: Dataset, folder: Path, *, resume: bool = False, watcher: Watcher | None = None
-) -> Weights:
-    checkpoints = Checkpoints(folder, {}, resume=resume)
-    try:
-        return train(settings, data, checkpoints, resume=resume, watcher=watcher)
-    finally:
-        checkpoints.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ products, in any order and by any library, are exact. Nothing is rounded that a 
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,8 +191,8 @@ class Predictor:
         self._known, self._group = columns.stop, self._group + 1
 
 
-def to_elements(symbols: NDArray[np.int32], elements: int) -> NDArray[np.int32]:
-    """The first elements of symbols [N, h, w, C], counted channel by channel, row by row: [N, elements]."""
+def to_elements(symbols: NDArray[Any], elements: int) -> NDArray[Any]:
+    """The first elements of symbols or codes [N, h, w, C], counted channel by channel, row by row: [N, elements]."""
     return symbols.transpose(0, 3, 1, 2).reshape(len(symbols), -1)[:, :elements]
 
 

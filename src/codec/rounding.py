@@ -146,26 +146,26 @@ def steer(
         images: padded, float32 [N, H, W, C] in 0..1.
         codes: float32 [N, h, w, C] of these images at ``quality``.
     """
-    parts = [
-        _steer_batch(weights, context, images[start:end], codes[start:end], quality, effort, size)
-        for start, end, size in batches(len(images), _BATCHES)
-    ]
+    parts = []
+    for start, end, size in batches(len(images), _BATCHES):
+        fill = ((0, size - (end - start)), (0, 0), (0, 0), (0, 0))
+        live, curvature = _prepare(weights, np.pad(images[start:end], fill), quality)
+        elements = to_elements(np.pad(codes[start:end], fill), context.elements)
+        symbols = _steer_elements(weights, context, live, curvature, elements, quality, effort)
+        parts.append(from_elements(symbols[: end - start], codes.shape[1:]))
     return np.concatenate(parts)
 
 
-def _steer_batch(
+def _steer_elements(
     weights: Any,
     context: ContextModel,
-    images: NDArray[np.float32],
-    codes: NDArray[np.float32],
+    live: Array,
+    curvature: Array,
+    elements: NDArray[np.float32],
     quality: int,
     effort: int,
-    size: int,
 ) -> NDArray[np.int32]:
-    """The same for a batch that is filled up to ``size`` images."""
-    fill = ((0, size - len(images)), (0, 0), (0, 0), (0, 0))
-    live, curvature = _prepare(weights, np.pad(images, fill), quality)
-    elements = to_elements(np.pad(codes, fill), context.elements)
+    """Symbols of the codes ``elements`` [N, D] of a batch; ``live`` and ``curvature`` are ``_prepare``'s."""
     # An element without a gain is rounded plainly: at coarse qualities most of them are idle.
     plain = np.asarray(weights["feedback"]["gain"][quality]) == 0
     steered = np.argsort(plain, kind="stable").astype(np.int32)
@@ -173,7 +173,7 @@ def _steer_batch(
     means, log_scales = np.zeros((2, *elements.shape), np.float32)
     symbols = np.empty(elements.shape, np.int32)
     for _ in range(effort):
-        predictor, start = Predictor(context, quality, size), 0
+        predictor, start = Predictor(context, quality, len(elements)), 0
         for width in context.groups:
             columns = slice(start, start + width)
             mean, scale = predictor.told()
@@ -187,4 +187,4 @@ def _steer_batch(
             symbols[:, columns] = np.rint(chosen).clip(SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
             predictor.tell(symbols[:, columns])
             start = columns.stop
-    return from_elements(symbols[: len(images)], codes.shape[1:])
+    return symbols

@@ -21,7 +21,6 @@ from codec.training.data import images_within
 from codec.training.feedback import measure_feedback
 from codec.training.integers import context_model, logistic_tables
 from codec.training.loop import validate
-from codec.training.prior import default_groups
 from codec.training.rate_distortion import RateDistortion
 from codec.training.settings import Settings
 
@@ -117,9 +116,8 @@ class _Exporter:
                 for q in range(qualities)
             ]
         )
-        groups = default_groups(elements)
-        units = prior["hidden_bias"].shape[1] // (len(groups) - 1) if "hidden_bias" in prior else 1
-        context = context_model(prior, groups, units, symbols)
+        shape = RateDistortion(self.settings, steps=1).prior(elements)
+        context = context_model(prior, shape.groups, shape.units, symbols)
         return steps, (logistic_tables()[1],), context
 
     def measure_feedback(

@@ -28,6 +28,7 @@ from codec.logistic import nats
 from codec.synthesis import build_synthesis
 from codec.training.data import Images
 from codec.training.objective import Figures, Weights
+from codec.training.principal_components import start_from_principal_components
 from codec.training.prior import BITS_PER_NAT, Prior, default_groups
 from codec.training.settings import Settings
 
@@ -51,7 +52,6 @@ _LOSS_UNIT = 100
 _AVERAGE = 0.999
 _UNITS = {"dense": 96, "convolutional": 64}
 """Hidden units of the prior for each group."""
-_PCA_IMAGES = 14_000
 _SCHEDULE = 3
 """Place of the step count in the optimiser's state."""
 
@@ -107,6 +107,11 @@ class RateDistortion:
         """The prior's shape for codes of so many elements."""
         return Prior(default_groups(elements), _UNITS[self.settings.architecture.kind], self.qualities)
 
+    def _balance(self) -> NDArray[np.float64]:
+        """What each quality's loss is multiplied by."""
+        weights = np.array(self.settings.lambdas) ** -_BALANCE
+        return np.asarray(weights / weights.mean() / _LOSS_UNIT)
+
     def _settled(self) -> int:
         return int(_SETTLED_FROM * self.steps)
 
@@ -126,7 +131,7 @@ class RateDistortion:
         values = math.prod(shape)
         steps = np.sqrt(12 * values / (2 * math.log(2) * np.array(self.settings.lambdas)))
         if isinstance(architecture, Dense):
-            _start_from_principal_components(weights, architecture, images, steps)
+            start_from_principal_components(weights, architecture, images, steps)
         else:
             assert isinstance(architecture, Convolutional)
             log_step = jnp.tile(jnp.log(jnp.asarray(steps, jnp.float32))[:, None], (1, codes.shape[-1]))
@@ -179,9 +184,8 @@ class RateDistortion:
                 weights["steps"] = jax.lax.stop_gradient(weights["steps"])
         bits, images = self._bits_and_images(phase, weights, inputs, quality, for_noise)
         error = squared_error(images, targets)
-        lambdas = jnp.asarray(self.settings.lambdas, jnp.float32)
-        balance = lambdas**-_BALANCE / jnp.mean(lambdas**-_BALANCE)
-        loss = jnp.mean((bits + lambdas[quality] * error) * balance[quality]) / _LOSS_UNIT
+        lambdas, balance = jnp.asarray(self.settings.lambdas), jnp.asarray(self._balance())
+        loss = jnp.mean((bits + lambdas[quality] * error) * balance[quality])
         return loss, self._sums(bits, error, quality)
 
     def _bits_and_images(
@@ -238,8 +242,7 @@ class RateDistortion:
         count, bits, error = sums.reshape(3, -1)
         seen = np.maximum(count, 1)
         lambdas = np.array(self.settings.lambdas)
-        balance = lambdas**-_BALANCE / np.mean(lambdas**-_BALANCE)
-        losses = (bits + lambdas * error) / seen * balance / _LOSS_UNIT
+        losses = (bits + lambdas * error) / seen * self._balance()
         return Figures(
             float(losses.mean()),
             tuple(psnr(float(e)) for e in error / seen),
@@ -273,44 +276,3 @@ def squared_error(images: Array, targets: Array) -> Array:
     images = jnp.where((targets < 0.004) & (images < 0), 0.0, images)
     images = jnp.where((targets > 0.98) & (images > 1), 1.0, images)
     return jnp.mean((images - targets) ** 2, axis=(1, 2, 3))
-
-
-def _start_from_principal_components(
-    weights: Weights, architecture: Dense, images: Images, steps: np.ndarray
-) -> None:
-    """Set the linear paths to principal components, with gains and scales that suit each quality's step.
-
-    A component whose deviation is far below the step shrinks towards zero, and the synthesis applies Wiener's
-    factor to what arrives. The other paths start small.
-    """
-    some = images[:: max(1, len(images) // _PCA_IMAGES)].reshape(-1, architecture.pixels)
-    pixels = some.astype(np.float64) / 255
-    mean = pixels.mean(0)
-    variances, vectors = np.linalg.eigh(np.cov((pixels - mean).T, bias=True))
-    most = np.argsort(-variances)[: architecture.elements]
-    components = vectors[:, most]
-    # The sign of an eigenvector is the solver's whim; this one does not depend on it.
-    components *= np.where(components[np.abs(components).argmax(0), np.arange(len(most))] < 0, -1, 1)
-    deviations = np.sqrt(np.maximum(variances[most], 1e-8))
-    steps = steps[:, None]
-    log_gain = -np.log(steps) - 0.5 * np.log1p((0.35 * steps / deviations) ** 2)
-    wiener = 1 / (1 + (np.exp(-log_gain) / deviations) ** 2 / 12)
-    analysis, synthesis, prior = weights["analysis"], weights["synthesis"], weights["prior"]
-
-    def put(tree: Any, name: str, value: Any) -> None:
-        assert tree[name].shape == value.shape
-        tree[name] = jnp.asarray(value, jnp.float32)
-
-    put(analysis["linear"], "kernel", components)
-    put(analysis["codes"], "bias", np.tile(-(mean @ components), (len(steps), 1)))
-    put(analysis["codes"], "log_gain", log_gain)
-    put(analysis["dense_2"], "kernel", 0.1 * analysis["dense_2"]["kernel"])
-    put(synthesis["linear"], "kernel", components.T)
-    put(synthesis["linear"], "bias", mean)
-    put(synthesis["codes"], "log_gain", -log_gain + np.log(wiener))
-    last = synthesis[f"convolution_{architecture.layers - 1}"]
-    put(last, "kernel", 0.1 * last["kernel"])
-    put(prior, "log_scale", np.maximum(np.log(deviations * np.exp(log_gain) / 2), -1.5))
-    if "log_gain_in" in prior:
-        put(prior, "log_gain_in", -log_gain)
-        put(prior, "log_gain_out", log_gain)

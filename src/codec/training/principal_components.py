@@ -1,0 +1,56 @@
+"""Where a dense model starts: its linear paths at the principal components of the training images."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from codec.architecture import Dense
+from codec.training.data import Images
+from codec.training.objective import Weights
+
+__all__ = ["start_from_principal_components"]
+
+_IMAGES = 14_000
+"""More would hardly move the components."""
+
+
+def start_from_principal_components(
+    weights: Weights, architecture: Dense, images: Images, steps: np.ndarray
+) -> None:
+    """Set the linear paths to principal components, with gains and scales that suit each quality's step.
+
+    A component whose deviation is far below the step shrinks towards zero, and the synthesis applies Wiener's
+    factor to what arrives. The other paths start small.
+    """
+    some = images[:: max(1, len(images) // _IMAGES)].reshape(-1, architecture.pixels)
+    pixels = some.astype(np.float64) / 255
+    mean = pixels.mean(0)
+    variances, vectors = np.linalg.eigh(np.cov((pixels - mean).T, bias=True))
+    most = np.argsort(-variances)[: architecture.elements]
+    components = vectors[:, most]
+    # The sign of an eigenvector is the solver's whim; this one does not depend on it.
+    components *= np.where(components[np.abs(components).argmax(0), np.arange(len(most))] < 0, -1, 1)
+    deviations = np.sqrt(np.maximum(variances[most], 1e-8))
+    steps = steps[:, None]
+    log_gain = -np.log(steps) - 0.5 * np.log1p((0.35 * steps / deviations) ** 2)
+    wiener = 1 / (1 + (np.exp(-log_gain) / deviations) ** 2 / 12)
+    analysis, synthesis, prior = weights["analysis"], weights["synthesis"], weights["prior"]
+
+    def put(tree: Any, name: str, value: Any) -> None:
+        assert tree[name].shape == value.shape
+        tree[name] = jnp.asarray(value, jnp.float32)
+
+    put(analysis["linear"], "kernel", components)
+    put(analysis["codes"], "bias", np.tile(-(mean @ components), (len(steps), 1)))
+    put(analysis["codes"], "log_gain", log_gain)
+    put(analysis["dense_2"], "kernel", 0.1 * analysis["dense_2"]["kernel"])
+    put(synthesis["linear"], "kernel", components.T)
+    put(synthesis["linear"], "bias", mean)
+    put(synthesis["codes"], "log_gain", -log_gain + np.log(wiener))
+    last = synthesis[f"convolution_{architecture.layers - 1}"]
+    put(last, "kernel", 0.1 * last["kernel"])
+    put(prior, "log_scale", np.maximum(np.log(deviations * np.exp(log_gain) / 2), -1.5))
+    if "log_gain_in" in prior:
+        put(prior, "log_gain_in", -log_gain)
+        put(prior, "log_gain_out", log_gain)
