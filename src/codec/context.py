@@ -192,7 +192,7 @@ class Predictor:
 
 
 def to_elements(symbols: NDArray[Any], elements: int) -> NDArray[Any]:
-    """The first elements of symbols or codes [N, h, w, C], counted channel by channel, row by row: [N, elements]."""
+    """The first elements of symbols or codes [N, h, w, C], channel by channel, row by row: [N, elements]."""
     return symbols.transpose(0, 3, 1, 2).reshape(len(symbols), -1)[:, :elements]
 
 
