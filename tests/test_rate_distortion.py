@@ -25,10 +25,10 @@ from codec.evaluation import evaluate
 from codec.logistic import nats
 from codec.tables import TOTAL
 from codec.training.data import Dataset
-from codec.training.integers import context_model, logistic_tables
+from codec.training.integers import context_model, logistic_tables, rounded_weights
 from codec.training.loop import InterruptedRunError, State, Watcher, objective_for
 from codec.training.objective import Weights
-from codec.training.prior import Prior, default_groups
+from codec.training.prior import Prior, default_groups, on_grid
 from codec.training.rate_distortion import RateDistortion
 from codec.training.run import run
 from codec.training.settings import Settings
@@ -245,6 +245,41 @@ def test_the_integers_cost_within_a_percent_of_the_float_prior(groups: tuple[int
             predictor.tell(part)
             start += size
         assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_rounded_weights_keep_the_sums_far_better_than_plain_rounding() -> None:
+    rng = np.random.default_rng(2)
+    # Values with a mean and with much in common, as the codes of a network with ReLUs have.
+    values = np.rint(np.maximum(rng.normal(20, 10, (500, 1)) + rng.normal(10, 20, (500, 60)), 0))
+    values[:, 7] = 0
+    weights = rng.normal(0, 3, (60, 9))
+    weights[3, 2] = 200
+    found = rounded_weights(weights, values.T @ values / len(values))
+    assert np.abs(found).max() <= 127
+    np.testing.assert_array_equal(found, np.rint(found))
+    np.testing.assert_array_equal(found[7], np.rint(weights[7]))
+    plain = np.rint(weights).clip(-127, 127)
+    fitting = np.arange(9) != 2
+    errors = [np.square(values @ (w - weights)[:, fitting]).mean() for w in (found, plain)]
+    assert errors[0] < errors[1] / 3
+
+
+def test_rounded_weights_never_exceed_what_a_float32_sums_exactly() -> None:
+    rows = 1100
+    limit = (2**24 - 1) / 127
+    weights = np.full((rows, 2), limit / rows - 0.5)
+    weights[:, 1] = 0.4
+    found = rounded_weights(weights, np.eye(rows) + 1)
+    assert (127 * np.abs(found).sum(0) < 2**24).all()
+
+
+def test_means_and_scales_on_the_grid_are_those_of_tables_and_let_gradients_through() -> None:
+    means, scales = jnp.array([0.03, 0.04, -1.22]), jnp.array([-3.0, -2.93, 4.875])
+    on = on_grid(means, scales)
+    np.testing.assert_allclose(on[0], [0, 1 / 16, -1.25])
+    np.testing.assert_allclose(on[1], [-3, -2.875, 4.875])
+    slopes = jax.grad(lambda m, s: sum(map(jnp.sum, on_grid(m, s))), argnums=(0, 1))(means, scales)
+    assert all((np.asarray(slope) == 1).all() for slope in slopes)
 
 
 def test_the_tables_are_logistics_with_narrow_supports() -> None:

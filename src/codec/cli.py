@@ -242,6 +242,13 @@ def train(
     seed: Annotated[
         int, typer.Option(help="Of the weights, the order of the images, their warps and the noise.")
     ] = 0,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAIR",
+            help="Go on from a trained pair: a shipped one's name, or PATH of PATH.encoder.msgpack.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
 ) -> None:
     """Train a pair on a dataset or on your own images, and export its two bundles."""
@@ -278,6 +285,7 @@ def train(
         layers=layers,
         filters=filters,
         seed=seed,
+        start=start,
     )
     try:
         run(settings, data, out, resume=resume, console=Console(stderr=True, highlight=False))

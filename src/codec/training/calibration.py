@@ -26,7 +26,7 @@ from codec.synthesis import build_synthesis
 from codec.tables import TOTAL, Table
 from codec.training.data import images_within
 
-__all__ = ["QUALITIES", "calibrate_steps", "count_tables", "table_from_counts"]
+__all__ = ["QUALITIES", "calibrate_steps", "count_tables", "sensitivity", "table_from_counts"]
 
 QUALITIES = 8
 
@@ -51,7 +51,7 @@ def calibrate_steps(
         decoded = decoder.images(values, height=height, width=width)
         return psnr(pixel_errors(images, decoded)[0])
 
-    shape = 1 / np.sqrt(_sensitivity(codes, synthesis, decoder.bundle.pair.architecture, images.shape))
+    shape = 1 / np.sqrt(sensitivity(codes, synthesis, decoder.bundle.pair.architecture, images.shape))
     best = min(decoded_psnr(codes), _BEST_DB)
     largest = float((codes.reshape(-1, codes.shape[-1]).max(0) / shape).max())
     if largest == 0:
@@ -76,7 +76,7 @@ def _response(architecture: Architecture, parameters: Any, codes: jax.Array, noi
     return jnp.mean(jnp.asarray(change) ** 2)
 
 
-def _sensitivity(
+def sensitivity(
     codes: NDArray[np.float32],
     parameters: Any,
     architecture: Architecture,

@@ -27,7 +27,9 @@ class Distortion:
     settings: Settings
     validation_images = 5000
 
-    def initial_weights(self, images: Images) -> Weights:
+    def initial_weights(self, images: Images, start: Weights | None = None) -> Weights:
+        if start is not None:
+            return start
         keys = jax.random.split(jax.random.key(self.settings.seed))
         architecture = self.settings.architecture
         codes, analysis = build_analysis(architecture).init_with_output(

@@ -29,6 +29,7 @@ from codec.training.distortion import Distortion
 from codec.training.objective import Figures, Objective, Weights
 from codec.training.rate_distortion import RateDistortion
 from codec.training.settings import Settings
+from codec.training.start import start_from_pair
 
 __all__ = [
     "EpochMetrics",
@@ -93,9 +94,9 @@ def objective_for(settings: Settings, training_images: int) -> Objective:
     return RateDistortion(settings, settings.epochs * (training_images // settings.batch_size))
 
 
-def initial_state(objective: Objective, images: np.ndarray) -> State:
-    """Fresh weights and optimiser for training on uint8 ``images``."""
-    weights = objective.initial_weights(images)
+def initial_state(objective: Objective, images: np.ndarray, start: Weights | None = None) -> State:
+    """Fresh weights, or those of a trained pair, and a fresh optimiser for training on uint8 ``images``."""
+    weights = objective.initial_weights(images, start)
     sums = jax.eval_shape(
         objective.validate, weights, jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.float32)
     )
@@ -204,7 +205,8 @@ def train(
     batches = len(training) // settings.batch_size
     objective = objective_for(settings, len(training))
     validation = pad(_spread_over(data.validation, objective.validation_images), stride)
-    state = initial_state(objective, training)
+    start = start_from_pair(settings) if settings.start and not resume else None
+    state = initial_state(objective, training, start)
     if resume:
         state = State(**checkpoints.restore(state._asdict()))
     epoch, batch = divmod(int(state.step), batches)

@@ -40,8 +40,11 @@ class Objective(Protocol):
 
     validation_images: int
 
-    def initial_weights(self, images: Images) -> Weights:
-        """Weights to start from; ``images`` are the training images, padded, uint8 [N, H, W, C]."""
+    def initial_weights(self, images: Images, start: Weights | None = None) -> Weights:
+        """Weights to start from; ``images`` are the training images, padded, uint8 [N, H, W, C].
+
+        ``start`` holds trained weights for the analysis and the synthesis.
+        """
         ...
 
     def optimiser(self) -> optax.GradientTransformation:

@@ -10,11 +10,11 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
-from codec.context import LOG_SCALES
+from codec.context import LOG_SCALES, MEAN_PARTS
 
-__all__ = ["BITS_PER_NAT", "Prior", "default_groups"]
+__all__ = ["BITS_PER_NAT", "Prior", "default_groups", "on_grid"]
 
 _FIRST_GROUPS = (2, 4, 4, 6, 8, 8, 12, 12, 24, 40, 64)
 """Small groups first: most of what an image is stands in its first elements, and each tells of the next."""
@@ -76,6 +76,21 @@ class Prior(nn.Module):
             m = m + (h @ (mean_out * tells) + u @ (linear * before)) * jnp.exp(gain_out[quality])
             s = s + h @ (scale_out * tells)
         return m, jnp.clip(s, LOG_SCALES[0], LOG_SCALES[-1])
+
+
+def on_grid(mean: Array, log_scale: Array) -> tuple[Array, Array]:
+    """The nearest mean and log scale that exported tables are made for; gradients pass straight through.
+
+    Of an element that is nearly always zero a sixteenth in the mean can be most of the scale; a prior that
+    learns with such means chooses a wider one.
+    """
+    scale_step = LOG_SCALES[1] - LOG_SCALES[0]
+    means = jnp.round(mean * MEAN_PARTS) / MEAN_PARTS
+    scales = LOG_SCALES[0] + jnp.round((log_scale - LOG_SCALES[0]) / scale_step) * scale_step
+    return (
+        mean + lax.stop_gradient(means - mean),
+        log_scale + lax.stop_gradient(scales - log_scale),
+    )
 
 
 BITS_PER_NAT = 1 / math.log(2)

@@ -5,7 +5,8 @@ the step's width; Theis and others 2017: rounding with the gradient passed strai
 
 noise             noise everywhere.
 straight-through  rounded symbols for the synthesis and the prior's context, noise for the rate.
-settled           the analysis is fixed; synthesis and prior learn on the very symbols that will be sent.
+settled           the analysis is fixed; synthesis and prior learn on the very symbols that will be sent, with
+                  the means and scales that tables are made for.
 
 Weights are averaged exponentially over the steps, and the average is what is validated and exported.
 """
@@ -23,14 +24,16 @@ from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
 from codec.architecture import Convolutional, Dense
+from codec.context import LOG_SCALES
 from codec.evaluation import psnr
 from codec.logistic import nats
 from codec.synthesis import build_synthesis
 from codec.training.data import Images
 from codec.training.objective import Figures, Weights
 from codec.training.principal_components import start_from_principal_components
-from codec.training.prior import BITS_PER_NAT, Prior, default_groups
+from codec.training.prior import BITS_PER_NAT, Prior, default_groups, on_grid
 from codec.training.settings import Settings
+from codec.training.start import start_steps
 
 __all__ = ["RateDistortion", "elements_of", "squared_error"]
 
@@ -50,6 +53,8 @@ _BALANCE = 0.55
 _LOSS_UNIT = 100
 """Brings losses near one, where clipping of gradients and Adam's epsilon are at home."""
 _AVERAGE = 0.999
+_LEAST_SCALE = 0.2
+"""The prior starts no surer than this of a symbol."""
 _UNITS = {"dense": 96, "convolutional": 64}
 """Hidden units of the prior for each group."""
 _SCHEDULE = 3
@@ -115,7 +120,7 @@ class RateDistortion:
     def _settled(self) -> int:
         return int(_SETTLED_FROM * self.steps)
 
-    def initial_weights(self, images: Images) -> Weights:
+    def initial_weights(self, images: Images, start: Weights | None = None) -> Weights:
         architecture = self.settings.architecture
         keys = jax.random.split(jax.random.key(self.settings.seed), 3)
         shape = images.shape[1:]
@@ -128,15 +133,20 @@ class RateDistortion:
         no_symbols = jnp.zeros((1, elements)), jnp.zeros(1, jnp.int32)
         weights["prior"] = jax.jit(self.prior(elements).init)(keys[2], *no_symbols)["params"]
         # The step that is best at high rate: d(bits) = d(lambda x step^2 / 12 values) for each element.
-        values = math.prod(shape)
-        steps = np.sqrt(12 * values / (2 * math.log(2) * np.array(self.settings.lambdas)))
+        lambdas = np.array(self.settings.lambdas)
+        steps = np.sqrt(12 * math.prod(shape) / (2 * math.log(2) * lambdas))
         if isinstance(architecture, Dense):
             start_from_principal_components(weights, architecture, images, steps)
         else:
             assert isinstance(architecture, Convolutional)
-            log_step = jnp.tile(jnp.log(jnp.asarray(steps, jnp.float32))[:, None], (1, codes.shape[-1]))
-            weights["steps"] = {"log_step": log_step}
-        return weights
+            by_channel = np.tile(steps[:, None], (1, codes.shape[-1]))
+            if start is not None:
+                by_channel, deviations = start_steps(start, architecture, images, lambdas)
+                scales = deviations / np.repeat(by_channel, elements // codes.shape[-1], axis=1) / 2
+                log_scale = np.log(np.clip(scales, _LEAST_SCALE, np.exp(LOG_SCALES[-1])))
+                weights["prior"]["log_scale"] = jnp.asarray(log_scale, jnp.float32)
+            weights["steps"] = {"log_step": jnp.asarray(np.log(by_channel), jnp.float32)}
+        return weights | (start or {})
 
     def optimiser(self) -> optax.GradientTransformation:
         return optax.chain(
@@ -211,6 +221,8 @@ class RateDistortion:
             sent = straight if phase == "straight-through" else rated
         elements = elements_of(architecture, sent)
         told = self.prior(elements.shape[1]).apply({"params": weights["prior"]}, elements, quality)
+        if phase in ("settled", "rounded"):
+            told = on_grid(*told)
         cost = nats(elements_of(architecture, rated), *told)
         images = build_synthesis(architecture).apply(
             {"params": weights["synthesis"]}, sent * steps, quality, method="unclipped"

@@ -46,6 +46,8 @@ class Settings:
         augment: share of the training images that is warped anew in each epoch, but for the last quarter.
         seed: of the weights, the order of the images, their warps and the noise.
         loss: one of ``LOSS_NAMES``; of the distortion objective.
+        start: the pair whose weights training goes on from, a shipped one's name or a path without
+            ``.encoder.msgpack``; None is a fresh start.
         lambdas: for each quality, the bits that a mean squared error of 1 (on the 0..1 scale) is worth; of
             the rate-distortion objective.
     """
@@ -60,6 +62,7 @@ class Settings:
     augment: float = 0.0
     seed: int = 0
     loss: str = "bce"
+    start: str | None = None
     lambdas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
