@@ -1,9 +1,9 @@
-# make demo | test | check: each works from a fresh clone with Python 3.11+, pip and make.
+# make demo | test | check | bench: each works from a fresh clone with Python 3.11+, pip and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: $(VENV)/base
 	$(BIN)/python examples/demo.py
@@ -26,6 +26,13 @@ $(VENV)/base: pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/base
+
+$(VENV)/bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@ $(VENV)/base
+
+bench: $(VENV)/bench
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,109 +1,27 @@
-"""Rate and distortion of ordinary image formats on MNIST's test images, at settings that favour them.
+"""Ordinary image formats and compressors of bytes as codecs to measure, at settings that favour them.
 
-    TFDS_DATA_DIR=... python -m benchmarks.formats                 prints one JSON object a measurement
-    TFDS_DATA_DIR=... python -m benchmarks.formats --write         and puts them into results/formats.jsonl
-    TFDS_DATA_DIR=... python -m benchmarks.formats --write --only "JPEG XL"     measures that one anew
-
-What enters: grey images, uint8 [N, 28, 28]. What leaves: for each codec and setting the mean length in bytes
-of what its encoder returned, headers and all, and the PSNR of what its decoder made of that. Every image is a
-file of its own, or all together are one, side by side on a sheet or as a stream of bytes. Needs the extra
-``bench``.
+Every image is a file of its own, or all together are one, side by side on a sheet or as a stream of bytes.
+Decoders are functions that another process can be given. Needs the extra ``bench``.
 """
 
-import argparse
 import io
-import json
 import lzma
-import math
-import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from pathlib import Path
-from time import perf_counter
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import imagecodecs
 import numpy as np
-import PIL
 import zstandard
-from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import Image
 
-from codec.evaluation import pixel_errors, psnr
+from benchmarks.harness import Codec, Pixels
 from codec.imagefiles import png_bytes
-from codec.training.data import load_dataset, load_training
 
-RESULTS = Path(__file__).parent / "results" / "formats.jsonl"
+__all__ = ["SHEETS", "SINGLE", "STREAMS", "avif_payload", "png_payload", "zstd_with_dictionary"]
 
-Pixels = NDArray[np.uint8]
-Arrangement = Literal["each", "sheet", "stream"]
-
-_DICTIONARY_IMAGES = 10_000
 _DICTIONARY_BYTES = 112_640
-
-
-@dataclass(frozen=True)
-class Codec:
-    """A format with the encoder, the decoder and the settings it is measured with.
-
-    Attributes:
-        name: of the format, as in the results.
-        parameter: what the setting is: quality, distance, effort.
-        settings: its values, from the fewest bytes to the most.
-        encode: pixels and a setting to bytes. Pixels are [H, W], in a stream [N, H, W].
-        decode: bytes to those pixels; a flat array of them will do.
-        libraries: keys of ``versions`` that the bytes depend on.
-        lossless: the pixels come back exactly, which measuring checks.
-        arrangement: what becomes one file: each image, a sheet of all, or the stream of all their pixels.
-        payload: what a file holds without its container: its name, and how many of the file's bytes it is.
-        most: measured on no more than the first so many images, because it is slow.
-    """
-
-    name: str
-    parameter: str
-    settings: tuple[float, ...]
-    encode: Callable[[Pixels, float], bytes]
-    decode: Callable[[bytes], Pixels]
-    libraries: tuple[str, ...]
-    lossless: bool = False
-    arrangement: Arrangement = "each"
-    payload: tuple[str, Callable[[bytes], int]] | None = None
-    most: int | None = None
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One codec at one setting: mean bytes an image, and the PSNR of the MSE over all images' pixels."""
-
-    codec: str
-    setting: str
-    images: int
-    bytes_per_image: float
-    psnr: float | None
-    lossless: bool
-    arrangement: Arrangement
-    versions: dict[str, str]
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Version by name of every library that makes the bytes."""
-    wrapped: dict[str, str] = imagecodecs.version(dict)
-    own = {
-        name: str(features.version(name)) for name in ("libjpeg_turbo", "jpg_2000", "webp", "avif", "zlib")
-    }
-    return {
-        "pillow": PIL.__version__,
-        "imagecodecs": str(imagecodecs.__version__),
-        **{f"pillow/{name}": version for name, version in own.items()},
-        **{name: wrapped[name] for name in ("brotli", "charls", "libjxl", "qoi")},
-        "python": sys.version.split()[0],
-        "python/zlib": zlib.ZLIB_RUNTIME_VERSION,
-        "zstandard": zstandard.__version__,
-        "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
-    }
 
 
 # Encoders and decoders. Pillow where it offers more than imagecodecs: grey WebP at all, JPEG's own tables,
@@ -219,6 +137,30 @@ def _xz(pixels: Pixels, preset: float) -> bytes:
     return lzma.compress(pixels.tobytes(), filters=[{"id": lzma.FILTER_LZMA2, **options}])
 
 
+def _unxz(data: bytes) -> Pixels:
+    return _flat(lzma.decompress(data))
+
+
+def _zlib(pixels: Pixels, level: float) -> bytes:
+    return zlib.compress(pixels.tobytes(), round(level))
+
+
+def _unzlib(data: bytes) -> Pixels:
+    return _flat(zlib.decompress(data))
+
+
+def _brotli(pixels: Pixels, quality: float) -> bytes:
+    return bytes(imagecodecs.brotli_encode(pixels.tobytes(), round(quality), lgwin=24))
+
+
+def _unbrotli(data: bytes) -> Pixels:
+    return _flat(bytes(imagecodecs.brotli_decode(data)))
+
+
+def _png(pixels: Pixels, level: float) -> bytes:
+    return png_bytes(pixels)
+
+
 def png_payload(data: bytes) -> int:
     """Bytes in the IDAT chunks of a PNG file."""
     total, at = 0, 8
@@ -241,50 +183,52 @@ def avif_payload(data: bytes) -> int:
     return total
 
 
-def zstd_with_dictionary(training: Pixels, size: int = _DICTIONARY_BYTES) -> Codec:
-    """Zstandard, a frame for each image, with a dictionary of ``size`` trained on ``training`` images.
+@dataclass(frozen=True)
+class _Dictionary:
+    """Zstandard with a dictionary; frames lack what both sides know: magic number, size and name."""
 
-    The dictionary is not counted, as a pair's weights are not: both sides hold it. Frames lack all that both
-    can know without them: magic number, size, the dictionary's name.
-    """
-    dictionary = zstandard.train_dictionary(size, [image.tobytes() for image in training], level=19)
-    magicless = zstandard.FORMAT_ZSTD1_MAGICLESS
-    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, format=magicless)
+    data: bytes
 
-    def encode(pixels: Pixels, level: float) -> bytes:
+    @property
+    def _dictionary(self) -> zstandard.ZstdCompressionDict:
+        return zstandard.ZstdCompressionDict(self.data)
+
+    def encode(self, pixels: Pixels, level: float) -> bytes:
         parameters = zstandard.ZstdCompressionParameters.from_level(
             round(level),
             source_size=pixels.size,
-            dict_size=len(dictionary),
-            format=magicless,
+            dict_size=len(self.data),
+            format=zstandard.FORMAT_ZSTD1_MAGICLESS,
             write_checksum=False,
             write_content_size=False,
             write_dict_id=False,
         )
-        compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
+        compressor = zstandard.ZstdCompressor(dict_data=self._dictionary, compression_params=parameters)
         return bytes(compressor.compress(pixels.tobytes()))
 
-    def decode(data: bytes) -> Pixels:
+    def decode(self, data: bytes) -> Pixels:
+        decompressor = zstandard.ZstdDecompressor(
+            dict_data=self._dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+        )
         return _flat(decompressor.decompress(data, max_output_size=1 << 20))
 
-    return Codec("zstd + dictionary", "level", (19,), encode, decode, ("zstandard", "zstd"), lossless=True)
 
+def zstd_with_dictionary(training: Pixels, size: int = _DICTIONARY_BYTES) -> Codec:
+    """Zstandard, a frame for each image, with a dictionary of ``size`` trained on ``training`` images.
 
-def sheet(images: Pixels) -> Pixels:
-    """Images [N, H, W] as one picture, edge to edge in rows; black where N leaves the last row short."""
-    count, height, width = images.shape
-    across = math.isqrt(count - 1) + 1
-    down = -(-count // across)
-    padded = np.zeros((down * across, height, width), np.uint8)
-    padded[:count] = images
-    return padded.reshape(down, across, height, width).swapaxes(1, 2).reshape(down * height, across * width)
-
-
-def from_sheet(picture: Pixels, shape: tuple[int, ...]) -> Pixels:
-    """The images of ``shape`` [N, H, W] that ``sheet`` laid out."""
-    count, height, width = shape
-    down, across = picture.shape[0] // height, picture.shape[1] // width
-    return picture.reshape(down, height, across, width).swapaxes(1, 2).reshape(-1, height, width)[:count]
+    The dictionary is not counted, as a pair's weights are not: both sides hold it.
+    """
+    trained = zstandard.train_dictionary(size, [image.tobytes() for image in training], level=19)
+    dictionary = _Dictionary(trained.as_bytes())
+    return Codec(
+        "zstd + dictionary",
+        "level",
+        (19,),
+        dictionary.encode,
+        dictionary.decode,
+        lossless=True,
+        kind="bytes",
+    )
 
 
 _JPEG_XL = Codec(
@@ -293,7 +237,6 @@ _JPEG_XL = Codec(
     (25, 20, 15, 12, 10, 8, 6, 4.5, 3.5, 2.5),
     _jpeg_xl,
     _jpeg_xl_decode,
-    ("imagecodecs", "libjxl"),
     most=2000,
 )
 _JPEG_XL_LOSSLESS = Codec(
@@ -302,7 +245,6 @@ _JPEG_XL_LOSSLESS = Codec(
     (10, 9),
     _jpeg_xl_lossless,
     _jpeg_xl_decode,
-    ("imagecodecs", "libjxl"),
     lossless=True,
 )
 _JPEG_2000 = Codec(
@@ -311,7 +253,6 @@ _JPEG_2000 = Codec(
     (18, 18.2, 18.3, 18.4, 18.5, 19, 24.3, 24.5, 25, 32),
     _jpeg2000,
     _open,
-    ("pillow", "pillow/jpg_2000"),
 )
 _JPEG_LS = Codec(
     "JPEG-LS",
@@ -319,7 +260,6 @@ _JPEG_LS = Codec(
     (127, 110, 80, 65, 40, 30, 24, 18, 12),
     _jpeg_ls,
     _jpeg_ls_decode,
-    ("imagecodecs", "charls"),
 )
 _WEBP = Codec(
     "WebP",
@@ -327,7 +267,6 @@ _WEBP = Codec(
     (0, 2, 5, 8, 12, 16, 20, 30, 40, 50),
     _webp,
     _open,
-    ("pillow", "pillow/webp"),
 )
 _WEBP_LOSSLESS = replace(_WEBP, name="WebP lossless", settings=(100,), encode=_webp_lossless, lossless=True)
 _JPEG = Codec(
@@ -336,7 +275,6 @@ _JPEG = Codec(
     (255, 200, 160, 130, 105, 85, 70, 55, 45, 35, 25, 20),
     _jpeg,
     _open,
-    ("pillow", "pillow/libjpeg_turbo"),
 )
 _AVIF = Codec(
     "AVIF",
@@ -344,9 +282,8 @@ _AVIF = Codec(
     (0, 1, 3, 5, 8, 12, 18, 24, 30),
     _avif,
     _open,
-    ("pillow", "pillow/avif"),
     payload=("AV1 data alone", avif_payload),
-    most=2000,
+    most=500,
 )
 
 SINGLE = [
@@ -360,9 +297,8 @@ SINGLE = [
         "PNG",
         "level",
         (9,),
-        lambda pixels, _: png_bytes(pixels),
+        _png,
         _open,
-        ("pillow", "pillow/zlib"),
         lossless=True,
         payload=("IDAT alone", png_payload),
     ),
@@ -383,7 +319,6 @@ SINGLE = [
         (3,),
         _qoi,
         _qoi_decode,
-        ("imagecodecs", "qoi"),
         lossless=True,
     ),
 ]
@@ -398,134 +333,34 @@ SHEETS = [
         _JPEG_XL,
         _WEBP,
         # aom's slower speeds take over ten minutes for a picture of this size, and save a twentieth.
-        replace(_AVIF, encode=lambda pixels, quality: _avif(pixels, quality, speed=3)),
+        replace(_AVIF, encode=partial(_avif, speed=3)),
         replace(_JPEG_XL_LOSSLESS, settings=(10,)),
         _WEBP_LOSSLESS,
     )
 ]
 """All images side by side in one picture."""
 
+_ZLIB = Codec(
+    "zlib",
+    "level",
+    (9,),
+    _zlib,
+    _unzlib,
+    lossless=True,
+    arrangement="stream",
+    kind="bytes",
+)
 STREAMS = [
-    Codec(
-        "zlib",
-        "level",
-        (9,),
-        lambda pixels, level: zlib.compress(pixels.tobytes(), round(level)),
-        lambda data: _flat(zlib.decompress(data)),
-        ("python", "python/zlib"),
-        lossless=True,
-        arrangement="stream",
+    replace(_ZLIB, name="zlib, each", arrangement="each"),
+    _ZLIB,
+    replace(
+        _ZLIB,
+        name="brotli",
+        parameter="quality",
+        settings=(11,),
+        encode=_brotli,
+        decode=_unbrotli,
     ),
-    Codec(
-        "brotli",
-        "quality",
-        (11,),
-        lambda pixels, quality: bytes(imagecodecs.brotli_encode(pixels.tobytes(), round(quality), lgwin=24)),
-        lambda data: _flat(bytes(imagecodecs.brotli_decode(data))),
-        ("imagecodecs", "brotli"),
-        lossless=True,
-        arrangement="stream",
-    ),
-    Codec(
-        "xz",
-        "preset",
-        (9,),
-        _xz,
-        lambda data: _flat(lzma.decompress(data)),
-        ("python",),
-        lossless=True,
-        arrangement="stream",
-    ),
+    replace(_ZLIB, name="xz", parameter="preset", encode=_xz, decode=_unxz),
 ]
-"""All images' pixels in a row, compressed as bytes."""
-
-
-def measure(codec: Codec, images: Pixels, setting: float) -> list[Measurement]:
-    """Encode and decode ``images`` [N, H, W] at one setting; a second measurement is of the payload.
-
-    Raises:
-        ValueError: a lossless codec returned other pixels.
-    """
-    images = images[: codec.most]
-    whole = {"each": images, "sheet": sheet(images)[None], "stream": images[None]}[codec.arrangement]
-    files = [codec.encode(pixels, setting) for pixels in whole]
-    decoded = np.stack([codec.decode(file).reshape(whole.shape[1:]) for file in files])
-    if codec.arrangement == "sheet":
-        decoded = from_sheet(decoded[0], images.shape)
-    error, _ = pixel_errors(images, decoded.reshape(images.shape))
-    if codec.lossless and error:
-        raise ValueError(f"{codec.name}: expected the same pixels back, found an MSE of {error}")
-    measurement = Measurement(
-        codec=codec.name,
-        setting=f"{codec.parameter} {setting:g}",
-        images=len(images),
-        bytes_per_image=sum(map(len, files)) / len(images),
-        psnr=None if codec.lossless else psnr(error),
-        lossless=codec.lossless,
-        arrangement=codec.arrangement,
-        versions={name: versions()[name] for name in codec.libraries},
-    )
-    if codec.payload is None:
-        return [measurement]
-    part, count = codec.payload
-    mean = sum(map(count, files)) / len(images)
-    return [measurement, replace(measurement, codec=f"{codec.name}, {part}", bytes_per_image=mean)]
-
-
-def measure_all(codec: Codec, images: Pixels) -> Iterator[Measurement]:
-    """Every setting of a codec, telling of each on standard error."""
-    for setting in codec.settings:
-        start = perf_counter()
-        measurements = measure(codec, images, setting)
-        seconds = perf_counter() - start
-        for m in measurements:
-            distortion = "lossless" if m.psnr is None else f"{m.psnr:.2f} dB"
-            print(
-                f"{m.codec}, {m.setting}: {m.images} images, {m.bytes_per_image:.1f} bytes each, "
-                f"{distortion}, {seconds:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-        yield from measurements
-
-
-def merged(lines: Sequence[str], measured: Sequence[Measurement], order: Sequence[str]) -> list[str]:
-    """Lines of results, the measured codecs' replaced; in ``order`` of the codecs, unknown ones last."""
-    anew = {m.codec for m in measured}
-    kept = [line for line in lines if json.loads(line)["codec"] not in anew]
-    lines = kept + [json.dumps(asdict(m)) for m in measured]
-    place = {name: i for i, name in enumerate(order)}
-    return sorted(lines, key=lambda line: place.get(json.loads(line)["codec"], len(place)))
-
-
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--write", action="store_true", help=f"put the measurements into {RESULTS.name}")
-    parser.add_argument("--images", type=int, default=None, help="measure on the first so many alone")
-    parser.add_argument("--only", action="append", metavar="CODEC", help="measure these alone")
-    options = parser.parse_args()
-    images = load_dataset("mnist", "test")[: options.images, ..., 0]
-    training = load_training("mnist", None, seed=0).training[:_DICTIONARY_IMAGES, ..., 0]
-    codecs = [*SINGLE, zstd_with_dictionary(training), *SHEETS, *STREAMS]
-    order = [name for codec in codecs for name in names(codec)]
-    unknown = set(options.only or ()) - {codec.name for codec in codecs}
-    if unknown:
-        parser.error(f"expected codecs among {[codec.name for codec in codecs]}, found {sorted(unknown)}")
-    for codec in codecs:
-        if options.only and codec.name not in options.only:
-            continue
-        measured = list(measure_all(codec, images))
-        print("\n".join(json.dumps(asdict(m)) for m in measured), flush=True)
-        if options.write:  # after each codec, so that a run cut short keeps what it has
-            lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-            RESULTS.write_text("\n".join(merged(lines, measured, order)) + "\n")
-
-
-def names(codec: Codec) -> list[str]:
-    """What the codec's measurements are called: the files and, where it is measured too, their payload."""
-    return [codec.name] if codec.payload is None else [codec.name, f"{codec.name}, {codec.payload[0]}"]
-
-
-if __name__ == "__main__":
-    main()
+"""Pixels in a row, compressed as bytes: all images' together, and for zlib each image's alone too."""

@@ -1,18 +1,17 @@
-"""Rate and distortion of the shipped pairs beside ordinary image formats, as one picture and a table.
+"""Rate and distortion of the shipped pairs beside what else there is, as one picture and a table.
 
     python -m benchmarks.rate_distortion --out docs/rate-distortion.png
     python -m benchmarks.rate_distortion --table        bytes an image at some PSNRs, as Markdown
 
-What enters: results/formats.jsonl, which ``benchmarks.formats`` writes, and of each pair results/NAME.jsonl,
-which ``codec evaluate --json`` prints. What leaves: a PNG. Needs the extra ``bench``.
+What enters: the section ``rate`` of results/results.json; while there is none, results/formats.jsonl and of
+each pair results/NAME.jsonl, which ``codec evaluate --json`` prints. What leaves: a PNG. Needs the extra
+``bench``.
 """
 
 import argparse
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from PIL import Image
 
-RESULTS = Path(__file__).parent / "results"
-TABLE_PSNRS = (22.4, 24.4, 26.3, 27.3, 30.0, 32.5)
+from benchmarks.curves import RESULTS, TABLE_PSNRS, Curve, Row, curve, curves, read_results, section_rows
+
+__all__ = [
+    "Curve",
+    "curve",
+    "draw",
+    "draw_rows",
+    "effort_curves",
+    "format_curves",
+    "pair_curves",
+    "read_lines",
+    "save",
+    "table",
+]
 
 _LEAST_DB, _MOST_DB, _TOP_DB = 18, 36.5, 42
 """Below, curves are cut off; above the second, lossless codecs have a strip of their own."""
@@ -32,25 +43,7 @@ _NAME_SPACING = 1.08
 """Ratio of bytes that two names of lossless codecs are apart at the least."""
 _PAIR_STYLES = {"article": ("#d55e00", "s"), "article-rd": ("#cc79a7", "^"), "mnist": ("#0072b2", "o")}
 """Colours of Okabe and Ito, which colour-blind readers tell apart, and markers, which all do."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One codec's measurements, PSNR rising; a lossless codec has its best one alone, of infinite PSNR."""
-
-    name: str
-    bytes_per_image: tuple[float, ...]
-    psnr: tuple[float, ...]
-
-    @property
-    def lossless(self) -> bool:
-        return math.isinf(self.psnr[0])
-
-    def bytes_at(self, psnr: float) -> float | None:
-        """Bytes an image at this PSNR, straight between the measurements; None where there are none."""
-        if self.lossless or not self.psnr[0] <= psnr <= self.psnr[-1]:
-            return None
-        return float(np.interp(psnr, self.psnr, self.bytes_per_image))
+_OTHER_STYLE = ("#009e73", "D")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -58,18 +51,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def curve(name: str, rows: Sequence[Mapping[str, Any]]) -> Curve:
-    """Rows of ``bytes_per_image`` and ``psnr`` as a curve."""
-    if rows[0]["psnr"] is None:
-        return Curve(name, (min(row["bytes_per_image"] for row in rows),), (math.inf,))
-    points = sorted((row["psnr"], row["bytes_per_image"]) for row in rows)
-    return Curve(name, tuple(size for _, size in points), tuple(psnr for psnr, _ in points))
-
-
-def format_curves(rows: Sequence[Mapping[str, Any]], *arrangements: str) -> list[Curve]:
+def format_curves(rows: Sequence[Row], *arrangements: str) -> list[Curve]:
     """A curve for each codec of those arrangements, in the order of the results."""
-    names = dict.fromkeys(row["codec"] for row in rows if row["arrangement"] in arrangements)
-    return [curve(name, [row for row in rows if row["codec"] == name]) for name in names]
+    return curves(row for row in rows if row["arrangement"] in arrangements)
 
 
 def pair_curves(results: Path) -> list[Curve]:
@@ -111,15 +95,40 @@ _SHEET_LABELS = {
 }
 
 
-def draw(formats: Sequence[Mapping[str, Any]], pairs: Sequence[Curve]) -> Figure:
-    """Two panels over one axis of bytes: every image a file of its own, and all images in one file."""
+def draw(formats: Sequence[Row], pairs: Sequence[Curve], single: Sequence[Curve] = ()) -> Figure:
+    """Two panels over one axis of bytes: every image a file of its own, and all images in one file.
+
+    ``pairs`` have all images in one packet; ``single``, if there are any, each image in a packet of its own:
+    they take the place of ``pairs`` in the upper panel.
+    """
     figure = Figure(figsize=(9, 10), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
-    _panel(upper, "Formats: every image a file of its own", format_curves(formats, "each"), pairs, _LABELS)
-    joint = format_curves(formats, "sheet", "stream")
-    _panel(lower, "Formats: all images in one file, side by side", joint, pairs, _SHEET_LABELS)
-    lower.set_xlabel("bytes an image (pairs: all images in one packet, its length over their number)")
+    _panel(
+        upper,
+        "Every image a file or packet of its own" if single else "Formats: every image a file of its own",
+        format_curves(formats, "each"),
+        single or pairs,
+        _LABELS,
+    )
+    joint = format_curves(formats, "sheet", "stream", "packet")
+    title = "All images in one file or packet" if single else "Formats: all images in one file, side by side"
+    _panel(lower, title, joint, pairs, _SHEET_LABELS)
+    lower.set_xlabel(
+        "bytes an image"
+        if single
+        else "bytes an image (pairs: all images in one packet, its length over their number)"
+    )
     return figure
+
+
+def draw_rows(rows: Sequence[Row]) -> Figure:
+    """The picture of the results' section ``rate``; variants of pairs are left out."""
+    found = [one for one in curves(rows) if one.kind == "pair" and not one.variant and not one.lossless]
+    return draw(
+        [row for row in rows if row["kind"] != "pair"],
+        [one for one in found if one.arrangement == "packet"],
+        [one for one in found if one.arrangement == "each"],
+    )
 
 
 def _panel(
@@ -146,7 +155,8 @@ def _panel(
     for one in formats:
         if not one.lossless:
             name = _short(one.name)
-            _draw_format(axes, one, name, *labels.get(name, (one.psnr[-1], "right")))
+            end = (one.psnr[0], "left") if one.kind in ("linear", "learned") else (one.psnr[-1], "right")
+            _draw_format(axes, one, name, *labels.get(name, end))
     _draw_lossless(
         axes, sorted((one for one in formats if one.lossless), key=lambda one: one.bytes_per_image)
     )
@@ -203,7 +213,7 @@ def _draw_pair(axes: Axes, one: Curve) -> None:
     rate, distortion = np.array(one.bytes_per_image), np.array(one.psnr)
     shown = (distortion >= _LEAST_DB) & (distortion <= _MOST_DB)
     rate, distortion = rate[shown], distortion[shown]
-    colour, marker = _PAIR_STYLES[one.name]
+    colour, marker = _PAIR_STYLES.get(one.name, _OTHER_STYLE)
     axes.plot(rate, distortion, color=colour, linewidth=2.4, marker=marker, markersize=5.5, zorder=5)
     axes.annotate(
         one.name,
@@ -244,12 +254,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the PNG to write")
     parser.add_argument("--table", action="store_true", help="print the table")
     options = parser.parse_args()
-    formats = read_lines(RESULTS / "formats.jsonl")
-    pairs = pair_curves(RESULTS)
+    rows = section_rows(read_results(), "rate")
+    formats, pairs = read_lines(RESULTS / "formats.jsonl"), pair_curves(RESULTS)
     if options.out:
-        save(draw(formats, pairs), options.out)
+        save(draw_rows(rows) if rows else draw(formats, pairs), options.out)
     if options.table:
-        print(table([*pairs, *effort_curves(RESULTS), *format_curves(formats, "each", "sheet", "stream")]))
+        older = [*pairs, *effort_curves(RESULTS), *format_curves(formats, "each", "sheet", "stream")]
+        print(table(curves(rows) if rows else older))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -55,7 +56,7 @@ def test_one_epoch_from_a_trained_pair_beats_one_from_nothing(
     settings: Settings, data: Dataset, tmp_path: Path
 ) -> None:
     objective = objective_for(settings, len(data.training))
-    images = data.validation.astype(np.float32) / 255
+    images = jnp.asarray(data.validation, jnp.float32) / 255
 
     def psnr(settings: Settings, folder: str) -> float:
         weights = trained(settings, data, tmp_path / folder)

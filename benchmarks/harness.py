@@ -1,0 +1,307 @@
+"""Measuring a codec: what it sends as bytes, and what another process makes of those bytes alone.
+
+The receiving process is started before the first image is encoded, so that nothing but the codec as it was
+then, and the bytes, can reach it. It counts the bytes as they come in. What a codec says of its own output
+is never asked. A codec that fails gets a row that says so.
+"""
+
+import math
+import multiprocessing
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from codec.evaluation import pixel_errors, psnr
+
+__all__ = [
+    "Arrangement",
+    "Codec",
+    "Kind",
+    "Measurable",
+    "Measured",
+    "Pixels",
+    "Row",
+    "from_sheet",
+    "measure",
+    "sheet",
+    "unseen",
+]
+
+Pixels = NDArray[np.uint8]
+Arrangement = Literal["each", "sheet", "stream", "packet"]
+Kind = Literal["pair", "format", "bytes", "linear", "learned"]
+
+_START_SECONDS = 120
+_PEAK = 255
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A way to turn images into bytes and back, with the settings it is measured at.
+
+    Attributes:
+        name: as in the results.
+        parameter: what the setting is: quality, distance, effort.
+        settings: its values, from the fewest bytes to the most.
+        encode: pixels and a setting to bytes. Pixels are [H, W]; of a stream or packet [N, H, W].
+        decode: bytes to those pixels; a flat array of them will do. A function or object that can be pickled.
+        lossless: the pixels come back exactly, which measuring checks.
+        arrangement: what becomes one file: each image, a sheet of all side by side, the stream of all their
+            pixels, or a packet of all.
+        kind: of the pair's or of which peer's family.
+        payload: what a file holds without its container: its name, and how many of the file's bytes it is.
+        most: measured on no more than the first so many images, because it is slow.
+    """
+
+    name: str
+    parameter: str
+    settings: tuple[float, ...]
+    encode: Callable[[Pixels, float], bytes]
+    decode: Callable[[bytes], Pixels]
+    lossless: bool = False
+    arrangement: Arrangement = "each"
+    kind: Kind = "format"
+    payload: tuple[str, Callable[[bytes], int]] | None = None
+    most: int | None = None
+
+    def files(self, images: Pixels, setting: float) -> list[bytes]:
+        """What is sent for ``images`` [N, H, W]."""
+        whole = {"each": images, "sheet": sheet(images)[None]}.get(self.arrangement, images[None])
+        return [self.encode(pixels, setting) for pixels in whole]
+
+    def images(self, files: Sequence[bytes], shape: tuple[int, ...]) -> Pixels:
+        """The images of ``shape`` [N, H, W] that such files hold."""
+        decoded = [np.asarray(self.decode(file)) for file in files]
+        if self.arrangement == "sheet":
+            return from_sheet(decoded[0], shape)
+        return np.concatenate([part.ravel() for part in decoded]).reshape(shape)
+
+
+class Measurable(Protocol):
+    """What the harness asks of a codec; ``Codec`` says what each attribute is."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def parameter(self) -> str: ...
+    @property
+    def settings(self) -> tuple[float, ...]: ...
+    @property
+    def lossless(self) -> bool: ...
+    @property
+    def arrangement(self) -> Arrangement: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def payload(self) -> tuple[str, Callable[[bytes], int]] | None: ...
+    @property
+    def most(self) -> int | None: ...
+    def files(self, images: Pixels, setting: float) -> list[bytes]:
+        """What is sent for ``images`` [N, H, W]."""
+        ...
+
+    def images(self, files: Sequence[bytes], shape: tuple[int, ...]) -> Pixels:
+        """The images of ``shape`` [N, H, W] that such files hold."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One codec at one setting: rate and distortion over all its images, or why there are none.
+
+    Attributes:
+        bytes_per_image: of all that the receiver was sent, headers included, over the number of images.
+        bits_per_pixel: the same in bits, over height x width.
+        mse, mae: mean squared and absolute error over all pixels, on the 0..1 scale.
+        psnr: of that MSE, in dB; None where every pixel came back.
+        ssim: mean structural similarity of the images (Wang and others 2004; 7x7 windows).
+        worst_psnr: of the image with the largest error; None where every pixel came back.
+        error: why the measurement failed; then there are no figures.
+    """
+
+    codec: str
+    kind: Kind
+    arrangement: Arrangement
+    parameter: str
+    setting: float
+    images: int
+    lossless: bool
+    bytes_per_image: float | None = None
+    bits_per_pixel: float | None = None
+    mse: float | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    mae: float | None = None
+    worst_psnr: float | None = None
+    note: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rows of one setting (the files' and, where it is counted too, their payload's) and what was decoded."""
+
+    rows: tuple[Row, ...]
+    decoded: Pixels | None
+
+
+def sheet(images: Pixels) -> Pixels:
+    """Images [N, H, W] as one picture, edge to edge in rows; black where N leaves the last row short."""
+    count, height, width = images.shape
+    across = math.isqrt(count - 1) + 1
+    down = -(-count // across)
+    padded = np.zeros((down * across, height, width), np.uint8)
+    padded[:count] = images
+    return padded.reshape(down, across, height, width).swapaxes(1, 2).reshape(down * height, across * width)
+
+
+def from_sheet(picture: Pixels, shape: tuple[int, ...]) -> Pixels:
+    """The images of ``shape`` [N, H, W] that ``sheet`` laid out."""
+    count, height, width = shape
+    down, across = picture.shape[0] // height, picture.shape[1] // width
+    return picture.reshape(down, height, across, width).swapaxes(1, 2).reshape(-1, height, width)[:count]
+
+
+def unseen(images: Pixels, training: Pixels) -> None:
+    """Raise ``ValueError`` if one of ``images`` is among the ``training`` images."""
+    known = {image.tobytes() for image in training}
+    seen = [number for number, image in enumerate(images) if image.tobytes() in known]
+    if seen:
+        raise ValueError(
+            f"expected images that nothing was trained on, found image {seen[0]} in the training set"
+        )
+
+
+def _receive(connection: Connection, codec: Measurable) -> None:
+    """The other process: files in, their length and the images out."""
+    connection.send("ready")
+    while True:
+        shape = connection.recv()
+        if shape is None:
+            return
+        files = [connection.recv_bytes() for _ in range(connection.recv())]
+        try:
+            answer: Any = sum(map(len, files)), codec.images(files, shape)
+        except Exception as error:  # any failure of a peer is a result
+            answer = f"{type(error).__name__}: {error}"
+        connection.send(answer)
+
+
+class Receiver:
+    """The process that decodes; it has the codec as it is now and whatever bytes ``decode`` sends it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def decode(self, files: Sequence[bytes], shape: tuple[int, ...]) -> tuple[int, Pixels]:
+        """How many bytes arrived, and the images that came out of them.
+
+        Raises:
+            ValueError: decoding failed there; the message says how.
+        """
+        self._connection.send(shape)
+        self._connection.send(len(files))
+        for file in files:
+            self._connection.send_bytes(file)
+        answer = self._connection.recv()
+        if isinstance(answer, str):
+            raise ValueError(f"decoding failed: {answer}")
+        return answer  # type: ignore[no-any-return]
+
+
+@contextmanager
+def receiver(codec: Measurable) -> Iterator[Receiver]:
+    """A fresh process that decodes for ``codec``."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_receive, args=(theirs, codec), daemon=True)
+    try:
+        process.start()
+    except (AttributeError, pickle.PicklingError, TypeError) as error:
+        raise ValueError(f"the codec cannot be given to another process: {error}") from None
+    theirs.close()
+    try:
+        if not ours.poll(_START_SECONDS) or ours.recv() != "ready":
+            raise ValueError(f"the receiving process did not start within {_START_SECONDS} s")
+        yield Receiver(ours)
+        ours.send(None)
+    except EOFError:
+        raise ValueError("the receiving process ended early") from None
+    finally:
+        process.join(5)
+        process.kill()
+        ours.close()
+
+
+def measure(codec: Measurable, images: Pixels) -> Iterator[Measured]:
+    """Every setting of a codec on uint8 ``images`` [N, H, W]."""
+    images = images[: codec.most]
+    blank = [_row(codec, setting, len(images)) for setting in codec.settings]
+    try:
+        with receiver(codec) as other:
+            for start, setting in zip(blank, codec.settings, strict=True):
+                yield _measured(codec, images, start, setting, other)
+    except (OSError, ValueError) as error:
+        yield Measured(tuple(_failed(row, error) for row in blank[:1]), None)
+
+
+def _row(codec: Measurable, setting: float, images: int) -> Row:
+    return Row(codec.name, codec.kind, codec.arrangement, codec.parameter, setting, images, codec.lossless)
+
+
+def _failed(row: Row, error: Exception) -> Row:
+    return _with(row, error=f"{error}")
+
+
+def _with(row: Row, **values: Any) -> Row:
+    return Row(**{**row.__dict__, **values})
+
+
+def _measured(codec: Measurable, images: Pixels, start: Row, setting: float, other: Receiver) -> Measured:
+    try:
+        files = codec.files(images, setting)
+        length, decoded = other.decode(files, images.shape)
+        row = _with(start, **figures(images, decoded, length))
+        if codec.lossless and row.mse:
+            raise ValueError(f"expected the same pixels back, found an MSE of {row.mse:.3g}")
+    except Exception as error:  # any failure of a peer is a result, shown as one
+        return Measured((_failed(start, error),), None)
+    if codec.payload is None:
+        return Measured((row,), decoded)
+    part, count = codec.payload
+    alone = figures(images, decoded, sum(map(count, files)))
+    return Measured((row, _with(row, codec=f"{codec.name}, {part}", **alone)), decoded)
+
+
+def figures(images: Pixels, decoded: Pixels, length: int) -> dict[str, float | None]:
+    """Rate and distortion of ``decoded``, uint8 [N, H, W] as ``images`` is, from so many bytes.
+
+    Raises:
+        ValueError: it is of another shape or type.
+    """
+    if decoded.shape != images.shape or decoded.dtype != np.uint8:
+        raise ValueError(
+            f"expected uint8 images {list(images.shape)}, found {decoded.dtype} {list(decoded.shape)}"
+        )
+    squared, absolute = pixel_errors(images, decoded)
+    errors = ((images.astype(np.float64) - decoded) ** 2).mean((1, 2)) / _PEAK**2
+    similar = [
+        structural_similarity(one, other, data_range=_PEAK)  # type: ignore[no-untyped-call]
+        for one, other in zip(images, decoded, strict=True)
+    ]
+    return {
+        "bytes_per_image": length / len(images),
+        "bits_per_pixel": 8 * length / images.size,
+        "mse": squared,
+        "psnr": psnr(squared) if squared else None,
+        "ssim": float(np.mean(similar)),
+        "mae": absolute,
+        "worst_psnr": psnr(float(errors.max())) if squared else None,
+    }
