@@ -28,7 +28,7 @@ $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
 	touch $@ $(VENV)/base
 
 $(VENV)/bench: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --editable '.[bench,keras]'
 	touch $@ $(VENV)/base
 
 bench: $(VENV)/bench

@@ -2,7 +2,7 @@
 
 Needs an environment with TensorFlow beside the package:
 
-    python -m venv keras && keras/bin/pip install --editable '.[bench]'
+    python -m venv keras && keras/bin/pip install --editable '.[keras]'
     keras/bin/python benchmarks/article_vs_keras.py --epochs 50
 
 Same network, data (MNIST's training images less the validation digits), loss, optimiser, batch and epochs.
