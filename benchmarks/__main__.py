@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of {', '.join(_SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="small: sample digits, few rounds")
     parser.add_argument("--out", type=Path, help="folder of the results; benchmarks/results if left out")
-    parser.add_argument("--only", action="append", metavar="CODEC", help="of the section rate, these alone")
+    parser.add_argument("--only", action="append", metavar="CODEC", help="of rate and gallery, these alone")
     options = parser.parse_args()
     unknown = set(options.sections) - set(_SECTIONS)
     if unknown:
@@ -107,7 +107,9 @@ def run(sections: list[str], out: Path, *, quick: bool, only: list[str] | None) 
         elif section == "bjontegaard":
             put({"rows": bjontegaard_rows(results.values.get("rate", {}).get("rows", []))})
         elif section == "gallery":
-            put(draw_gallery(codecs(training, _CACHE / "learned", quick=quick), sample_images()[..., 0], out))
+            found = codecs(training, _CACHE / "learned", quick=quick)
+            shown = [codec for codec in found if not only or codec.name in only]
+            put(draw_gallery(shown, sample_images()[..., 0], out))
         elif section == "report":
             write_report(out)
         else:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.harness import Measurable, Pixels, Row
 from benchmarks.rate import measured
+from benchmarks.rate_distortion import save
 
 __all__ = ["draw_gallery"]
 
@@ -29,16 +30,17 @@ def draw_gallery(codecs: Sequence[Measurable], images: Pixels, out: Path) -> dic
 
     Args:
         codecs: those that lose something; others would show the originals.
-        images: uint8 [N, H, W], all encoded; the first twelve are shown.
+        images: uint8 [N, H, W], all encoded; twelve are shown, from the first to the last.
     """
     lossy = [
         codec for codec in codecs if not codec.lossless and "," not in codec.name.removesuffix(", one sheet")
     ]
+    picked = np.linspace(0, len(images) - 1, _DIGITS).round().astype(int)
     shown = [
-        _Shown(r.rows[0], r.decoded[:_DIGITS])
-        for c in lossy
-        for r in measured(c, images)
-        if r.decoded is not None
+        _Shown(result.rows[0], result.decoded[picked])
+        for codec in lossy
+        for result in measured(codec, images)
+        if result.decoded is not None
     ]
     by_codec: dict[str, list[_Shown]] = {}
     for one in shown:
@@ -49,7 +51,7 @@ def draw_gallery(codecs: Sequence[Measurable], images: Pixels, out: Path) -> dic
         ("gallery-psnr.png", _from_psnr, f"About {_PSNR} dB"),
     ):
         chosen = [min(candidates, key=distance) for candidates in by_codec.values()]
-        _figure(title, images[:_DIGITS], chosen).savefig(out / name, dpi=110, metadata={"Software": None})
+        save(_figure(title, images[picked], chosen), out / name)
         rows += [
             {
                 "picture": name,
@@ -73,7 +75,9 @@ def _from_psnr(one: _Shown) -> float:
 
 
 def _figure(title: str, originals: Pixels, shown: Sequence[_Shown]) -> Figure:
-    figure = Figure(figsize=(9, 0.62 * (len(shown) + 1) + 0.5), layout="constrained")
+    height = 0.6 * (len(shown) + 1) + 0.5
+    figure = Figure(figsize=(9, height))
+    figure.subplots_adjust(left=0.22, right=0.99, bottom=0.1 / height, top=1 - 0.4 / height, hspace=0.12)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     axes = figure.subplots(len(shown) + 1, 1)
     strips = [("originals, 784 bytes", originals), *((_label(one.row), one.digits) for one in shown)]
