@@ -1,16 +1,13 @@
 """Rate and distortion of the shipped pairs beside what else there is, as one picture and a table.
 
-    python -m benchmarks.rate_distortion --out docs/rate-distortion.png
+    python -m benchmarks.rate_distortion --out curves.png
     python -m benchmarks.rate_distortion --table        bytes an image at some PSNRs, as Markdown
 
-What enters: the section ``rate`` of results/results.json; while there is none, results/formats.jsonl and of
-each pair results/NAME.jsonl, which ``codec evaluate --json`` prints. What leaves: a PNG. Needs the extra
-``bench``.
+What enters: the section ``rate`` of results/results.json. What leaves: a PNG. Needs the extra ``bench``.
 """
 
 import argparse
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,17 +18,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from PIL import Image
 
-from benchmarks.curves import RESULTS, TABLE_PSNRS, Curve, Row, curve, curves, read_results, section_rows
+from benchmarks.curves import TABLE_PSNRS, Curve, Row, curve, curves, read_results, section_rows
 
 __all__ = [
     "Curve",
     "curve",
     "draw",
     "draw_rows",
-    "effort_curves",
     "format_curves",
-    "pair_curves",
-    "read_lines",
     "save",
     "table",
 ]
@@ -46,26 +40,9 @@ _PAIR_STYLES = {"article": ("#d55e00", "s"), "article-rd": ("#cc79a7", "^"), "mn
 _OTHER_STYLE = ("#009e73", "D")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; none if there is no such file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def format_curves(rows: Sequence[Row], *arrangements: str) -> list[Curve]:
     """A curve for each codec of those arrangements, in the order of the results."""
     return curves(row for row in rows if row["arrangement"] in arrangements)
-
-
-def pair_curves(results: Path) -> list[Curve]:
-    """A curve for each pair whose results there are."""
-    found = {name: read_lines(results / f"{name}.jsonl") for name in _PAIR_STYLES}
-    return [curve(name, rows) for name, rows in found.items() if rows]
-
-
-def effort_curves(results: Path) -> list[Curve]:
-    """The default pair again, once for each effort above 0 whose results there are."""
-    paths = sorted(results.glob("mnist-effort-*.jsonl"))
-    return [curve(f"mnist, effort {path.stem.rsplit('-', 1)[1]}", read_lines(path)) for path in paths]
 
 
 _DASHES: dict[str, Any] = {
@@ -83,14 +60,15 @@ _LABELS = {
     "JPEG XL": (33, "right"),
     "WebP": (23.5, "left"),
     "AVIF": (24.5, "right"),
-    "AVIF, AV1 data alone": (23.5, "left"),
+    "AVIF, AV1 data alone": (32, "right"),
+    "TensorFlow Compression": (27.1, "right"),
 }
 _SHEET_LABELS = {
     "JPEG": (33, "right"),
     "JPEG 2000": (18.7, "right"),
     "JPEG-LS": (20.3, "right"),
     "JPEG XL": (35.2, "right"),
-    "WebP": (35, "right"),
+    "WebP": (33, "right"),
     "AVIF": (22.5, "left"),
 }
 
@@ -153,7 +131,7 @@ def _panel(
     axes.axhline(_MOST_DB, color=_MUTED, linewidth=0.6)
     axes.text(0.005, 0.985, "lossless", transform=axes.transAxes, va="top", fontsize=8, color=_MUTED)
     for one in formats:
-        if not one.lossless:
+        if not one.lossless and len(one.psnr) > 1:
             name = _short(one.name)
             end = (one.psnr[0], "left") if one.kind in ("linear", "learned") else (one.psnr[-1], "right")
             _draw_format(axes, one, name, *labels.get(name, end))
@@ -255,12 +233,10 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the table")
     options = parser.parse_args()
     rows = section_rows(read_results(), "rate")
-    formats, pairs = read_lines(RESULTS / "formats.jsonl"), pair_curves(RESULTS)
     if options.out:
-        save(draw_rows(rows) if rows else draw(formats, pairs), options.out)
+        save(draw_rows(rows), options.out)
     if options.table:
-        older = [*pairs, *effort_curves(RESULTS), *format_curves(formats, "each", "sheet", "stream")]
-        print(table(curves(rows) if rows else older))
+        print(table(curves(rows)))
 
 
 if __name__ == "__main__":

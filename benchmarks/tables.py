@@ -3,18 +3,14 @@
     python -m benchmarks.tables            prints them
     python -m benchmarks.tables --write    puts them into README.md, between their markers
 
-What enters: the section ``rate`` of results/results.json. A pair that has no rows there is told from
-results/NAME.jsonl: TFDS_DATA_DIR=... codec evaluate --encoder NAME --decoder NAME --dataset mnist
---split test --quality all --json > benchmarks/results/NAME.jsonl
+What enters: the section ``rate`` of results/results.json, which ``python -m benchmarks rate`` makes.
 """
 
-import json
 import re
 import sys
 from pathlib import Path
 
 from benchmarks.curves import (
-    RESULTS,
     TABLE_PSNRS,
     Curve,
     Results,
@@ -130,21 +126,6 @@ def _plain(one: Curve) -> str:
     return one.name.removesuffix(" lossless")
 
 
-def rate_table(name: str) -> str:
-    """A pair's table: of the results file, or while that has no rows of it, of its own file."""
-    results = read_results()
-    if pair_rows(results, name):
-        return pair_table(results, name)
-    rows = [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
-    lines = ["| quality | bytes an image | bits a pixel | PSNR dB | MAE |", "|---:|---:|---:|---:|---:|"]
-    lines += [
-        f"| {row['quality']} | {row['bytes_per_image']:.1f} | {row['bits_per_pixel']:.3f} "
-        f"| {row['psnr']:.2f} | {row['mae']:.4f} |"
-        for row in rows
-    ]
-    return "\n".join(lines)
-
-
 def with_tables(text: str) -> str:
     """``text`` with every marked table made anew: <!-- table: NAME --> ... <!-- end -->.
 
@@ -159,7 +140,8 @@ def with_tables(text: str) -> str:
 
 
 def _named_table(name: str) -> str:
-    return main_table(read_results()) if name == "main" else rate_table(name)
+    results = read_results()
+    return main_table(results) if name == "main" else pair_table(results, name)
 
 
 def main() -> None:
@@ -168,10 +150,8 @@ def main() -> None:
     if "--write" in sys.argv[1:]:
         readme.write_text(with_tables(readme.read_text()))
         return
-    if section_rows(read_results(), "rate"):
-        print(f"main\n\n{main_table(read_results())}\n")
-    for pair in pretrained():
-        print(f"{pair}\n\n{rate_table(pair)}\n")
+    for name in ("main", *pretrained()):
+        print(f"{name}\n\n{_named_table(name)}\n")
 
 
 if __name__ == "__main__":

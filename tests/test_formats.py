@@ -19,7 +19,7 @@ from benchmarks import formats
 from benchmarks.curves import RESULTS
 from benchmarks.formats import SHEETS, SINGLE, STREAMS
 from benchmarks.harness import Codec, Pixels, Row, measure
-from benchmarks.rate_distortion import Curve, draw, format_curves, pair_curves, save, table
+from benchmarks.rate_distortion import Curve, draw, format_curves, save, table
 
 CODECS = {codec.name: codec for codec in (*SINGLE, *SHEETS, *STREAMS)}
 LOSSLESS = [name for name, codec in CODECS.items() if codec.lossless]
@@ -101,15 +101,12 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_curves_are_read_as_the_results_say(tmp_path: Path) -> None:
+def test_curves_are_read_as_the_results_say() -> None:
     each = format_curves(SYNTHETIC, "each")
     assert [one.name for one in each] == ["JPEG", "of tomorrow", "PNG", "JPEG XL lossless"]
     assert each[0].bytes_at(28) == pytest.approx(300)
     assert each[0].bytes_at(18) is None
     assert each[3].bytes_per_image == (203,)
-    assert pair_curves(tmp_path) == []
-    (tmp_path / "mnist.jsonl").write_text(json.dumps({"bytes_per_image": 20.0, "psnr": 25.0}) + "\n")
-    assert pair_curves(tmp_path) == [Curve("mnist", (20.0,), (25.0,))]
     assert table(each).splitlines()[2] == "| JPEG | 237.8 | 260.0 | 281.1 | 292.2 | 322.2 | 350.0 |  |"
 
 
