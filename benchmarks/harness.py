@@ -10,7 +10,7 @@ import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Protocol
 
@@ -210,10 +210,10 @@ class Receiver:
         self._connection.send(len(files))
         for file in files:
             self._connection.send_bytes(file)
-        answer = self._connection.recv()
+        answer: tuple[int, Pixels] | str = self._connection.recv()
         if isinstance(answer, str):
             raise ValueError(f"decoding failed: {answer}")
-        return answer  # type: ignore[no-any-return]
+        return answer
 
 
 @contextmanager
@@ -257,18 +257,14 @@ def _row(codec: Measurable, setting: float, images: int) -> Row:
 
 
 def _failed(row: Row, error: Exception) -> Row:
-    return _with(row, error=f"{error}")
-
-
-def _with(row: Row, **values: Any) -> Row:
-    return Row(**{**row.__dict__, **values})
+    return replace(row, error=f"{error}")
 
 
 def _measured(codec: Measurable, images: Pixels, start: Row, setting: float, other: Receiver) -> Measured:
     try:
         files = codec.files(images, setting)
         length, decoded = other.decode(files, images.shape)
-        row = _with(start, **figures(images, decoded, length))
+        row = replace(start, **rate(images, length), **distortion(images, decoded))
         if codec.lossless and row.mse:
             raise ValueError(f"expected the same pixels back, found an MSE of {row.mse:.3g}")
     except Exception as error:  # any failure of a peer is a result, shown as one
@@ -276,12 +272,17 @@ def _measured(codec: Measurable, images: Pixels, start: Row, setting: float, oth
     if codec.payload is None:
         return Measured((row,), decoded)
     part, count = codec.payload
-    alone = figures(images, decoded, sum(map(count, files)))
-    return Measured((row, _with(row, codec=f"{codec.name}, {part}", **alone)), decoded)
+    alone = replace(row, codec=f"{codec.name}, {part}", **rate(images, sum(map(count, files))))
+    return Measured((row, alone), decoded)
 
 
-def figures(images: Pixels, decoded: Pixels, length: int) -> dict[str, float | None]:
-    """Rate and distortion of ``decoded``, uint8 [N, H, W] as ``images`` is, from so many bytes.
+def rate(images: Pixels, length: int) -> dict[str, Any]:
+    """Fields of a row for so many bytes."""
+    return {"bytes_per_image": length / len(images), "bits_per_pixel": 8 * length / images.size}
+
+
+def distortion(images: Pixels, decoded: Pixels) -> dict[str, Any]:
+    """Fields of a row for ``decoded``, uint8 [N, H, W] as ``images`` is.
 
     Raises:
         ValueError: it is of another shape or type.
@@ -297,8 +298,6 @@ def figures(images: Pixels, decoded: Pixels, length: int) -> dict[str, float | N
         for one, other in zip(images, decoded, strict=True)
     ]
     return {
-        "bytes_per_image": length / len(images),
-        "bits_per_pixel": 8 * length / images.size,
         "mse": squared,
         "psnr": psnr(squared) if squared else None,
         "ssim": float(np.mean(similar)),
