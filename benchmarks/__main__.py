@@ -1,6 +1,6 @@
 """All benchmarks, side by side on one machine, and the report of them.
 
-    TFDS_DATA_DIR=... python -m benchmarks              everything, on MNIST's test images: about two hours
+    TFDS_DATA_DIR=... python -m benchmarks              everything, on MNIST's test images: takes hours
     python -m benchmarks --quick                        everything small, on the sample digits: a few minutes
     TFDS_DATA_DIR=... python -m benchmarks rate --only "JPEG XL"    one codec anew, the others' rows stay
     python -m benchmarks report                         REPORT.md, report.html and pictures from results.json
