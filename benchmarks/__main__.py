@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.codecs import Measurable, Pixels
 from benchmarks.gallery import draw_gallery
-from benchmarks.harness import Measurable, Pixels, unseen
+from benchmarks.harness import unseen
 from benchmarks.machine import machine
 from benchmarks.rate import bjontegaard_rows, codecs, rate_rows
 from benchmarks.report import write_report

@@ -16,7 +16,7 @@ import numpy as np
 import zstandard
 from PIL import Image
 
-from benchmarks.harness import Codec, Pixels
+from benchmarks.codecs import Codec, Pixels
 from codec.imagefiles import png_bytes
 
 __all__ = ["SHEETS", "SINGLE", "STREAMS", "avif_payload", "png_payload", "zstd_with_dictionary"]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.harness import Measurable, Pixels, Row
+from benchmarks.codecs import Measurable, Pixels
+from benchmarks.harness import Row
 from benchmarks.rate import measured
 from benchmarks.rate_distortion import save
 

@@ -5,111 +5,24 @@ then, and the bytes, can reach it. It counts the bytes as they come in. What a c
 is never asked. A codec that fails gets a row that says so.
 """
 
-import math
 import multiprocessing
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from benchmarks.codecs import Arrangement, Kind, Measurable, Pixels
 from codec.evaluation import pixel_errors, psnr
 
-__all__ = [
-    "Arrangement",
-    "Codec",
-    "Kind",
-    "Measurable",
-    "Measured",
-    "Pixels",
-    "Row",
-    "from_sheet",
-    "measure",
-    "sheet",
-    "unseen",
-]
-
-Pixels = NDArray[np.uint8]
-Arrangement = Literal["each", "sheet", "stream", "packet"]
-Kind = Literal["pair", "format", "bytes", "linear", "learned"]
+__all__ = ["Measured", "Row", "measure", "unseen"]
 
 _START_SECONDS = 120
 _PEAK = 255
-
-
-@dataclass(frozen=True)
-class Codec:
-    """A way to turn images into bytes and back, with the settings it is measured at.
-
-    Attributes:
-        name: as in the results.
-        parameter: what the setting is: quality, distance, effort.
-        settings: its values, from the fewest bytes to the most.
-        encode: pixels and a setting to bytes. Pixels are [H, W]; of a stream or packet [N, H, W].
-        decode: bytes to those pixels; a flat array of them will do. A function or object that can be pickled.
-        lossless: the pixels come back exactly, which measuring checks.
-        arrangement: what becomes one file: each image, a sheet of all side by side, the stream of all their
-            pixels, or a packet of all.
-        kind: of the pair's or of which peer's family.
-        payload: what a file holds without its container: its name, and how many of the file's bytes it is.
-        most: measured on no more than the first so many images, because it is slow.
-    """
-
-    name: str
-    parameter: str
-    settings: tuple[float, ...]
-    encode: Callable[[Pixels, float], bytes]
-    decode: Callable[[bytes], Pixels]
-    lossless: bool = False
-    arrangement: Arrangement = "each"
-    kind: Kind = "format"
-    payload: tuple[str, Callable[[bytes], int]] | None = None
-    most: int | None = None
-
-    def files(self, images: Pixels, setting: float) -> list[bytes]:
-        """What is sent for ``images`` [N, H, W]."""
-        whole = {"each": images, "sheet": sheet(images)[None]}.get(self.arrangement, images[None])
-        return [self.encode(pixels, setting) for pixels in whole]
-
-    def images(self, files: Sequence[bytes], shape: tuple[int, ...]) -> Pixels:
-        """The images of ``shape`` [N, H, W] that such files hold."""
-        decoded = [np.asarray(self.decode(file)) for file in files]
-        if self.arrangement == "sheet":
-            return from_sheet(decoded[0], shape)
-        return np.concatenate([part.ravel() for part in decoded]).reshape(shape)
-
-
-class Measurable(Protocol):
-    """What the harness asks of a codec; ``Codec`` says what each attribute is."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def parameter(self) -> str: ...
-    @property
-    def settings(self) -> tuple[float, ...]: ...
-    @property
-    def lossless(self) -> bool: ...
-    @property
-    def arrangement(self) -> Arrangement: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def payload(self) -> tuple[str, Callable[[bytes], int]] | None: ...
-    @property
-    def most(self) -> int | None: ...
-    def files(self, images: Pixels, setting: float) -> list[bytes]:
-        """What is sent for ``images`` [N, H, W]."""
-        ...
-
-    def images(self, files: Sequence[bytes], shape: tuple[int, ...]) -> Pixels:
-        """The images of ``shape`` [N, H, W] that such files hold."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -150,23 +63,6 @@ class Measured:
 
     rows: tuple[Row, ...]
     decoded: Pixels | None
-
-
-def sheet(images: Pixels) -> Pixels:
-    """Images [N, H, W] as one picture, edge to edge in rows; black where N leaves the last row short."""
-    count, height, width = images.shape
-    across = math.isqrt(count - 1) + 1
-    down = -(-count // across)
-    padded = np.zeros((down * across, height, width), np.uint8)
-    padded[:count] = images
-    return padded.reshape(down, across, height, width).swapaxes(1, 2).reshape(down * height, across * width)
-
-
-def from_sheet(picture: Pixels, shape: tuple[int, ...]) -> Pixels:
-    """The images of ``shape`` [N, H, W] that ``sheet`` laid out."""
-    count, height, width = shape
-    down, across = picture.shape[0] // height, picture.shape[1] // width
-    return picture.reshape(down, height, across, width).swapaxes(1, 2).reshape(-1, height, width)[:count]
 
 
 def unseen(images: Pixels, training: Pixels) -> None:

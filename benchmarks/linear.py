@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import Codec, Pixels
+from benchmarks.codecs import Codec, Pixels
 from codec.entropy import RunDecoder, RunEncoder
 from codec.quantise import dequantise, quantise
 from codec.tables import Table

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 import codec
-from benchmarks.harness import Codec, Pixels
+from benchmarks.codecs import Codec, Pixels
 
 __all__ = ["float_codes", "pair_codecs"]
 

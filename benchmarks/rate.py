@@ -11,9 +11,10 @@ import bjontegaard
 import numpy as np
 
 import codec
+from benchmarks.codecs import Arrangement, Kind, Measurable, Pixels
 from benchmarks.formats import SHEETS, SINGLE, STREAMS, zstd_with_dictionary
-from benchmarks.harness import Arrangement, Kind, Measurable, Measured, Pixels, Row, measure
-from benchmarks.learned.environments import LearnedPeer, peers
+from benchmarks.harness import Measured, Row, measure
+from benchmarks.learned.peers import LearnedPeer, peers
 from benchmarks.linear import principal_components
 from benchmarks.pairs import float_codes, pair_codecs
 

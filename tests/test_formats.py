@@ -16,9 +16,10 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed; run: pip 
 pytest.importorskip("zstandard", reason="zstandard is not installed; run: pip install '.[bench]'")
 
 from benchmarks import formats
+from benchmarks.codecs import Codec, Pixels
 from benchmarks.curves import RESULTS
 from benchmarks.formats import SHEETS, SINGLE, STREAMS
-from benchmarks.harness import Codec, Pixels, Row, measure
+from benchmarks.harness import Row, measure
 from benchmarks.rate_distortion import Curve, draw, format_curves, save, table
 
 CODECS = {codec.name: codec for codec in (*SINGLE, *SHEETS, *STREAMS)}

@@ -13,7 +13,8 @@ pytest.importorskip("imagecodecs", reason="imagecodecs is not installed; run: pi
 pytest.importorskip("skimage", reason="scikit-image is not installed; run: pip install '.[bench]'")
 pytest.importorskip("zstandard", reason="zstandard is not installed; run: pip install '.[bench]'")
 
-from benchmarks.harness import Codec, Pixels, Row, from_sheet, measure, sheet, unseen
+from benchmarks.codecs import Codec, Pixels, from_sheet, sheet
+from benchmarks.harness import Row, measure, unseen
 from benchmarks.linear import principal_components
 from benchmarks.machine import machine
 from benchmarks.pairs import float_codes, pair_codecs

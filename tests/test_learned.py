@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.learned import environments, protocol
-from benchmarks.learned.environments import LearnedPeer, PeerFailedError, PeerUnavailableError
+from benchmarks.learned.environments import PeerFailedError, PeerUnavailableError
+from benchmarks.learned.peers import LearnedPeer, peers
 from codec.samples import sample_images
 
 PEER = LearnedPeer("zlib", 1000, "lambda", "tfc", "mse", latents=3, epochs=2)
@@ -218,7 +219,7 @@ class TestCache:
         assert replace(PEER, name="another").key == PEER.key
 
     def test_keys_of_all_peers_differ(self) -> None:
-        keys = [peer.key for quick in (False, True) for peer in environments.peers(quick)]
+        keys = [peer.key for quick in (False, True) for peer in peers(quick)]
         assert len(set(keys)) == len(keys)
 
     @pytest.mark.usefixtures("of_zlib")

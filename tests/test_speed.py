@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.learned.environments import peers
+from benchmarks.learned.peers import peers
 from benchmarks.speed import SECTIONS, growth, latency, other_pythons, sizes, throughput
 from benchmarks.speed.child import Task, cores, peak_mib, timed
 from benchmarks.speed.memory import peak_of
@@ -203,7 +203,7 @@ def test_keras_and_tensorflow_compression_say_what_they_lack(
         other_pythons.tensorflow_compression(tmp_path / "images.npy", tmp_path, ALL_THREADS)
     monkeypatch.setattr(other_pythons, "CACHE", tmp_path)
     rows = throughput.tensorflow_compression_rows(digits[:4], True)
-    error = "no model of it is trained; run: python -m benchmarks.learned.environments"
+    error = "no model of it is trained; run: python -m benchmarks.learned.peers"
     assert rows == [
         {"codec": "TensorFlow Compression", "work": work, "error": error} for work in ("encode", "decode")
     ]

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.learned.environments import CACHE, ENVIRONMENTS
-from benchmarks.learned.environments import peers as learned_peers
+from benchmarks.learned.environments import ENVIRONMENTS
+from benchmarks.learned.peers import CACHE
+from benchmarks.learned.peers import peers as learned_peers
 from benchmarks.speed.workers import ROOT, Worker, WorkerError
 from codec.images import to_float
 from codec.loading import load_bundle
@@ -72,7 +73,7 @@ def trained_model(lambda_: float) -> tuple[str, Path]:
         if (peer.environment, peer.loss) == ("tfc", "mse") and (CACHE / peer.key / "finished.json").exists()
     ]
     if not trained:
-        raise WorkerError("no model of it is trained; run: python -m benchmarks.learned.environments")
+        raise WorkerError("no model of it is trained; run: python -m benchmarks.learned.peers")
     nearest = min(trained, key=lambda peer: abs(math.log(peer.setting / lambda_)))
     return f"lambda {nearest.setting:g}, {nearest.latents} latents", CACHE / nearest.key
 
