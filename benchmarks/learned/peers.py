@@ -196,6 +196,7 @@ def peers(quick: bool = False) -> list[LearnedPeer]:
         prior(16000, 96),
         prior(64000, 96),
         prior(256000, 96),
+        prior(1024000, 96),
     ]
     return [everything[i] for i in (0, 2, 6)] if quick else everything
 
