@@ -1,10 +1,13 @@
 """Any number of images through functions compiled for a few batch sizes."""
 
+import os
+import threading
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.batching import apply_in_batches
+from codec.batching import apply_in_batches, in_threads
 
 
 def calls_for(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -20,13 +23,31 @@ def calls_for(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return seen
 
 
-@pytest.mark.parametrize("count", [1, 2, 16, 17, 256, 257, 600])
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 64, 65, 600])
 def test_small_images_go_in_batches_of_three_sizes(count: int) -> None:
     calls = calls_for((count, 4, 4, 1))
-    assert {shape[0] for shape in calls} <= {1, 16, 256}
-    assert sum(shape[0] for shape in calls) < count + 256
+    assert {shape[0] for shape in calls} <= {1, 16, 64}
+    assert sum(shape[0] for shape in calls) < count + 64
 
 
 def test_large_images_are_not_filled_up_to_many_times_their_size() -> None:
     assert calls_for((17, 400, 400, 1)) == [(1, 400, 400, 1)] * 17
-    assert calls_for((3, 100, 100, 3)) == [(16, 100, 100, 3)]
+    assert calls_for((3, 100, 100, 1)) == [(16, 100, 100, 1)]
+
+
+def test_threads_keep_the_order_and_pass_errors_on() -> None:
+    items = list(range(100))
+    assert in_threads(lambda item: item * item, items) == [item * item for item in items]
+    with pytest.raises(ZeroDivisionError):
+        in_threads(lambda item: 1 // (item - 50), items)
+
+
+def test_work_is_shared_out_among_the_cores_this_process_may_use() -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def meet(_: int) -> int:
+        return both.wait()
+
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core: there is nothing to share out")
+    assert sorted(in_threads(meet, range(2))) == [0, 1]

@@ -16,6 +16,7 @@ from codec.layers import (
     PhaseConvolution,
     TransposedConvolution,
     depth_to_space,
+    interleave,
     max_pool,
     space_to_depth,
 )
@@ -47,7 +48,7 @@ def output_and_gradients(function: Callable[..., Any], *arguments: Floats) -> li
     return [np.asarray(value) for value in jax.jit(run)(*arguments)]
 
 
-def applied(layer: nn.Module) -> Callable[[Array, Array, Array], Any]:
+def applied(layer: nn.Module) -> Callable[[Array, Array, Any], Any]:
     return lambda kernel, bias, x: layer.apply({"params": {"kernel": kernel, "bias": bias}}, x)
 
 
@@ -122,7 +123,7 @@ def test_a_transposed_convolution_and_its_gradients_equal_those_of_flax(
     kernel, bias = layer_weights(shape[-1], features)
     layer = applied(TransposedConvolution(features))
     assert_same_layer(
-        lambda *arguments: depth_to_space(layer(*arguments)),
+        lambda *arguments: interleave(layer(*arguments)),
         applied(nn.ConvTranspose(features, (3, 3), (2, 2), padding="SAME")),
         kernel,
         bias,
@@ -135,7 +136,7 @@ def test_a_transposed_convolution_takes_odd_sizes(size: tuple[int, int]) -> None
     kernel, bias = layer_weights(2, 3)
     layer = applied(TransposedConvolution(3))
     assert_same_layer(
-        lambda *arguments: depth_to_space(layer(*arguments)),
+        lambda *arguments: interleave(layer(*arguments)),
         applied(nn.ConvTranspose(3, (3, 3), (2, 2), padding="SAME")),
         kernel,
         bias,
@@ -143,16 +144,26 @@ def test_a_transposed_convolution_takes_odd_sizes(size: tuple[int, int]) -> None
     )
 
 
+def phases(x: Array) -> tuple[Array, ...]:
+    return tuple(x[:, row::2, column::2] for row in (0, 1) for column in (0, 1))
+
+
+def test_interleaving_inverts_taking_phases() -> None:
+    plain = jnp.asarray(normal(0, 2, 6, 4, 3))
+    a, b, c, d = phases(plain)
+    np.testing.assert_array_equal(interleave((a, b, c, d)), plain)
+
+
 @SHAPES
-def test_a_phase_convolution_in_depth_form_and_its_gradients_equal_the_plain_convolution(
+def test_a_convolution_of_phases_and_its_gradients_equal_the_plain_convolution(
     shape: tuple[int, ...], features: int
 ) -> None:
     kernel, bias = layer_weights(shape[-1], features)
-    phase = applied(PhaseConvolution(features))
+    of_phases = applied(PhaseConvolution(features))
     plain = applied(nn.Conv(features, (3, 3), padding="SAME"))
     assert_same_layer(
-        lambda kernel, bias, x: phase(kernel, bias, space_to_depth(x)),
-        lambda kernel, bias, x: space_to_depth(plain(kernel, bias, x)),
+        lambda kernel, bias, x: of_phases(kernel, bias, phases(x)),
+        plain,
         kernel,
         bias,
         normal(0, *shape),

@@ -119,40 +119,19 @@ def _matrix_product(side: int) -> Call:
 
 
 def _article_step(batch: Pixels, form: str) -> Call:
-    from benchmarks.step_time import Library, Plain, stepper
+    from benchmarks.step_time import ARTICLE, library_step, plain_step
 
-    models = {"library": Library, "plain flax": Plain}
-    return stepper(models[form](), jnp.asarray(to_float(batch)))
+    return library_step(ARTICLE, batch, "distortion") if form == "library" else plain_step(batch)
 
 
 def _rate_distortion_step(images: Pixels, phase: str) -> Call:
     """One step of the training of ``mnist``, from its weights, in one phase of its schedule."""
-    import optax
-
     from benchmarks.speed.training import settings_of
-    from codec.training.loop import objective_for
+    from benchmarks.step_time import library_step
     from codec.training.start import start_from_pair
 
     settings = settings_of(load_bundle("mnist", "encoder"))
-    objective = objective_for(settings, len(images))
-    weights = objective.initial_weights(images, start_from_pair(settings))
-    targets = jnp.asarray(to_float(images[: settings.batch_size]))
-
-    @jax.jit
-    def step(weights: Any, state: Any) -> Any:
-        def loss(weights: Any) -> Any:
-            return objective.loss(phase, weights, targets, targets, jax.random.key(0))
-
-        gradients, _ = jax.grad(loss, has_aux=True)(weights)
-        updates, state = objective.optimiser().update(gradients, state, weights)
-        return optax.apply_updates(weights, updates), state
-
-    held = [(weights, objective.optimiser().init(weights))]
-
-    def once() -> None:
-        held[0] = jax.block_until_ready(step(*held[0]))
-
-    return once
+    return library_step(settings, images, phase, start_from_pair(settings))
 
 
 if __name__ == "__main__":

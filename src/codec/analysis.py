@@ -54,7 +54,7 @@ class DenseAnalysis(nn.Module):
         pixels = images.reshape(len(images), -1)
         x = images
         for i, features in enumerate(a.filters):
-            layer = Convolution(features, HE_NORMAL, gathered=i == 0, name=f"convolution_{i}")
+            layer = Convolution(features, HE_NORMAL, name=f"convolution_{i}")
             x = leaky_relu(layer(space_to_depth(x)))
         x = leaky_relu(QualityDense(a.units, a.qualities, name="dense_0")(x.reshape(len(x), -1), quality))
         x = x + leaky_relu(QualityDense(a.units, a.qualities, 0.5, name="dense_1")(x, quality))

@@ -1,19 +1,32 @@
-"""Compiled functions over any number of images: a few fixed batch sizes, so that little is ever compiled."""
+"""Compiled functions over any number of images: a few fixed batch sizes, on a thread for each core.
+
+Small batches stay in a core's cache, and their buffers in the process's memory: what XLA needs for a large
+one goes back to the system after every call, and costs more to get again than the arithmetic. Each batch runs
+on one thread (``ONE_THREAD``), because XLA gains little from sharing one out; so nothing of a result depends
+on the number of cores.
+"""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["apply_in_batches", "batches"]
+__all__ = ["ONE_THREAD", "apply_in_batches", "batches", "in_threads"]
 
-_BATCH_SIZES = (1, 16, 256)
-"""256 small images' activations stay in a core's cache; the others are for single images and short tails."""
-_BATCH_VALUES = 1 << 19
+ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
+"""Options to compile with."""
+_BATCH_SIZES = (1, 16, 64)
+"""64 small images' activations about fit a core's cache; the others are for single images and short tails."""
+_BATCH_VALUES = 1 << 18
 """Large images go in smaller batches: filling one up must not cost many times the images themselves."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def batches(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -26,6 +39,23 @@ def batches(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         start = end
 
 
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """``function`` of each item, in their order, on a thread for each core that this process may use."""
+    listed = list(items)
+    threads = min(len(listed), _cores())
+    if threads < 2:
+        return [function(item) for item in listed]
+    # For this call alone: threads that stayed would not be there in a forked process.
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, listed))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def apply_in_batches(
     function: Callable[..., jax.Array], parameters: Any, array: NDArray[Any], *arguments: Any
 ) -> NDArray[Any]:
@@ -34,10 +64,13 @@ def apply_in_batches(
     The last part is filled up with copies of its last row to the next fixed size, and cut off again.
     """
     sizes = [s for s in _BATCH_SIZES if s == 1 or s * math.prod(array.shape[1:]) <= _BATCH_VALUES]
-    parts: list[NDArray[Any]] = []
-    for start, end, size in batches(len(array), sizes):
+
+    def apply(batch: tuple[int, int, int]) -> NDArray[Any]:
+        start, end, size = batch
         part = array[start:end]
         if len(part) < size:
             part = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-        parts.append(np.asarray(function(parameters, part, *arguments))[: end - start])
+        return np.asarray(function(parameters, part, *arguments))[: end - start]
+
+    parts = in_threads(apply, batches(len(array), sizes))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture
-from codec.batching import apply_in_batches
+from codec.batching import ONE_THREAD, apply_in_batches
 from codec.bundle import Bundle
 from codec.errors import ImageError, OptionError, PacketError, WrongPairError
 from codec.images import crop
@@ -42,7 +42,7 @@ class Decoded:
     names: tuple[str, ...] | None
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0, compiler_options=ONE_THREAD)
 def _synthesise(architecture: Architecture, parameters: Any, codes: jax.Array, quality: int) -> jax.Array:
     images = build_synthesis(architecture).apply({"params": parameters}, codes, quality)
     assert isinstance(images, jax.Array)

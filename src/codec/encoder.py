@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
 from codec.architecture import Architecture
-from codec.batching import apply_in_batches
+from codec.batching import ONE_THREAD, apply_in_batches
 from codec.bundle import Bundle
 from codec.errors import BundleError, ImageError, OptionError
 from codec.images import as_batch, pad, to_float
@@ -31,7 +31,7 @@ _CHUNK_IMAGES = 1024
 _CHUNK_PIXELS = 1 << 20
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0, compiler_options=ONE_THREAD)
 def _analyse(architecture: Architecture, parameters: Any, images: jax.Array, quality: int) -> jax.Array:
     codes = build_analysis(architecture).apply({"params": parameters}, images, quality)
     assert isinstance(codes, jax.Array)

@@ -1,12 +1,13 @@
 """Convolution layers for both halves, in forms that a CPU runs fast and that compute the textbook function.
 
-A stride-2 transposed convolution is written as one ordinary convolution that makes the four output phases
-side by side in depth; the convolution behind it can read that depth form directly. XLA's own forms dilate
-the input with zeros and run several times slower on a CPU (``docs/performance.md``). The tests hold every
-form to flax's ``ConvTranspose``, ``Conv`` and ``max_pool``.
+XLA's own transposed convolution dilates its input with zeros and runs several times slower on a CPU than its
+arithmetic, and so do convolutions with few features (``docs/performance.md``). So a stride-2 transposed
+convolution is written as the four small convolutions that make its output's phases, and a last convolution
+with few features reads these phases as they are. The tests hold every form to flax's ``ConvTranspose``,
+``Conv`` and ``max_pool``.
 
-"Depth form" of an array [N, 2H, 2W, C] is [N, H, W, 4C]: the 2x2 neighbours of a cell lie side by side in
-depth, in the order (row, column, channel).
+"Phases" of an array [N, 2H, 2W, C] are four arrays [N, H, W, C]: each 2x2 block's first, second, third and
+last value. "Depth form" is [N, H, W, 4C]: the phases side by side in depth.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "QualityGain",
     "TransposedConvolution",
     "depth_to_space",
+    "interleave",
     "leaky_relu",
     "max_pool",
     "space_to_depth",
@@ -33,13 +34,17 @@ __all__ = [
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _KERNEL = 3
+_VECTOR = 16
+"""Columns of a matrix product that a processor's widest registers hold."""
 HE_NORMAL = nn.initializers.he_normal()
 """For the kernels in front of ReLUs (He and others 2015)."""
-_NO_TAP = _KERNEL * _KERNEL
-"""Index of the all-zero tap that pads a rearranged kernel."""
+
+Phases = tuple[Array, Array, Array, Array]
 
 
 def _convolve(x: Array, kernel: Array, padding: Any) -> Array:
+    if kernel.shape[:2] == (1, 1):
+        return x @ kernel[0, 0]
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT)
 
 
@@ -80,6 +85,13 @@ def _max_pool_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Arr
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
+def interleave(phases: Phases) -> Array:
+    """Phases [N, H, W, C] to plain: [N, 2H, 2W, C]."""
+    n, h, w, c = phases[0].shape
+    x = jnp.stack(phases).reshape(2, 2, n, h, w, c).transpose(2, 3, 0, 4, 1, 5)
+    return x.reshape(n, 2 * h, 2 * w, c)
+
+
 def depth_to_space(x: Array) -> Array:
     """Depth form to plain: [N, H, W, 4C] to [N, 2H, 2W, C]."""
     n, h, w, c = x.shape
@@ -92,44 +104,6 @@ def space_to_depth(x: Array) -> Array:
     n, h, w, c = x.shape
     x = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(n, h // 2, w // 2, 4 * c)
-
-
-def _transposed_taps() -> np.ndarray:
-    """Which tap of the 3x3 kernel links an input cell of a 2x2 window to an output phase.
-
-    Along one axis output 2i is x[i-1] k[0] + x[i] k[2] and output 2i+1 is x[i] k[1].
-    Returns int [window row, window column, phase row, phase column].
-    """
-    axis = np.array([[0, -1], [2, 1]])
-    rows, columns = axis[:, None, :, None], axis[None, :, None, :]
-    return np.where((rows < 0) | (columns < 0), _NO_TAP, rows * _KERNEL + columns)
-
-
-def _phase_taps() -> np.ndarray:
-    """Which tap of a 3x3 kernel at full size links an input phase of a 3x3 window to an output phase.
-
-    Along one axis tap k of output phase a reads position a + k - 1, which is phase (a + k - 1) mod 2 of
-    the cell floor((a + k - 1) / 2).
-    Returns int [window row, window column, input phase row, input phase column, output phase row, column].
-    """
-    axis = np.full((_KERNEL, 2, 2), -1)
-    for a in range(2):
-        for k in range(_KERNEL):
-            cell, phase = divmod(a + k - 1, 2)
-            axis[cell + 1, phase, a] = k
-    rows, columns = axis[:, None, :, None, :, None], axis[None, :, None, :, None, :]
-    return np.where((rows < 0) | (columns < 0), _NO_TAP, rows * _KERNEL + columns)
-
-
-_TRANSPOSED_TAPS = _transposed_taps()
-_PHASE_TAPS = _phase_taps()
-
-
-def _pick_taps(kernel: Array, taps: np.ndarray) -> Array:
-    """Taps of ``kernel`` [3, 3, I, O] gathered by index: [*taps.shape, I, O]; index 9 is a tap of zeros."""
-    height, width, inputs, outputs = kernel.shape
-    flat = kernel.reshape(height * width, inputs, outputs)
-    return jnp.concatenate([flat, jnp.zeros_like(flat[:1])])[taps]
 
 
 class _Layer(nn.Module):
@@ -146,57 +120,100 @@ class _Layer(nn.Module):
 
 
 class Convolution(_Layer):
-    """3x3 convolution, stride 1, zero padding: [N, H, W, I] to [N, H, W, features].
-
-    ``gathered``: as one matrix product over gathered columns, the faster form on a CPU where there are few
-    inputs or many features.
-    """
-
-    gathered: bool = False
+    """3x3 convolution, stride 1, zero padding: [N, H, W, I] to [N, H, W, features]."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel, bias = self.weights(x.shape[-1])
-        if not self.gathered:
-            return _convolve(x, kernel, "SAME") + bias
-        n, height, width, inputs = x.shape
-        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        taps = [padded[:, r : r + height, c : c + width] for r in range(_KERNEL) for c in range(_KERNEL)]
-        columns = jnp.concatenate(taps, -1).reshape(-1, _KERNEL * _KERNEL * inputs)
-        return (columns @ kernel.reshape(-1, self.features)).reshape(n, height, width, -1) + bias
+        return _convolve(x, kernel, "SAME") + bias
 
 
 class TransposedConvolution(_Layer):
-    """3x3 transposed convolution, stride 2, SAME: [N, H, W, I] to depth form [N, H, W, 4 features].
+    """3x3 transposed convolution, stride 2, SAME: [N, H, W, I] to the phases of [N, 2H, 2W, features].
 
-    ``depth_to_space`` of the result equals ``flax.linen.ConvTranspose(features, (3, 3), (2, 2))``.
+    ``interleave`` of the result equals ``flax.linen.ConvTranspose(features, (3, 3), (2, 2))``: along one axis
+    output 2i is x[i-1] k[0] + x[i] k[2], and output 2i+1 is x[i] k[1].
     """
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        inputs = x.shape[-1]
-        kernel, bias = self.weights(inputs)
-        taps = _pick_taps(kernel, _TRANSPOSED_TAPS)
-        phases = taps.transpose(0, 1, 4, 2, 3, 5).reshape(2, 2, inputs, 4 * self.features)
-        # The barrier stops XLA from fusing the rearrangement behind into the convolution's loop.
-        y: Array = lax.optimization_barrier(_convolve(x, phases, ((1, 0), (1, 0))) + jnp.tile(bias, 4))
-        return y
+    def __call__(self, x: Array) -> Phases:
+        kernel, bias = self.weights(x.shape[-1])
+        even, odd = (slice(0, None, 2), (1, 0)), (slice(1, 2), (0, 0))
+        a, b, c, d = (
+            _convolve(x, kernel[rows, columns], (above, left)) + bias
+            for rows, above in (even, odd)
+            for columns, left in (even, odd)
+        )
+        return a, b, c, d
 
 
 class PhaseConvolution(_Layer):
-    """``Convolution`` for an input in depth form: [N, H, W, 4I] to depth form [N, H, W, 4 features].
+    """``Convolution`` for few features of an input in phases [N, H, W, I]: [N, 2H, 2W, features].
 
-    A layer with few features at full size starves the processor; in depth form it has four times as many.
+    A convolution with few features leaves most of a vector register empty. Here every tap's products with
+    the input are columns of one matrix product, and are added up where they belong.
     """
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        inputs = x.shape[-1] // 4
-        kernel, bias = self.weights(inputs)
-        taps = _pick_taps(kernel, _PHASE_TAPS)
-        phases = taps.transpose(0, 1, 2, 3, 6, 4, 5, 7)
-        phases = phases.reshape(_KERNEL, _KERNEL, 4 * inputs, 4 * self.features)
-        return _convolve(x, phases, "SAME") + jnp.tile(bias, 4)
+    def __call__(self, phases: Phases) -> Array:
+        kernel, bias = self.weights(phases[0].shape[-1])
+        return _convolve_phases(phases, kernel) + bias
+
+
+@jax.custom_vjp
+def _convolve_phases(phases: Phases, kernel: Array) -> Array:
+    """3x3 convolution with zero padding of an array in phases [N, H, W, I]: [N, 2H, 2W, O]."""
+    n, height, width, inputs = phases[0].shape
+    outputs = kernel.shape[-1]
+    columns = kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
+    columns = jnp.pad(columns, ((0, 0), (0, -columns.shape[1] % _VECTOR)))
+    products = []
+    for number, phase in enumerate(phases):
+        # Of the cells around the image only those behind phase 0 and before phase 1 are read.
+        rows, sides = (((0, 1), (1, 0))[part] for part in divmod(number, 2))
+        padded = jnp.pad(phase, ((0, 0), rows, sides, (0, 0)))
+        # The barrier keeps XLA from computing the products anew for each of their readers.
+        products.append(lax.optimization_barrier(padded @ columns))
+
+    def output(row: int, column: int) -> Array:
+        """One phase of the result: along an axis tap k of phase a reads position a + k - 1 of its block."""
+        total = jnp.zeros((n, height, width, outputs))
+        for tap in range(_KERNEL * _KERNEL):
+            (i, a), (j, b) = (divmod(at - 1, 2) for at in (row + tap // _KERNEL, column + tap % _KERNEL))
+            rows, sides = slice(i + a, i + a + height), slice(j + b, j + b + width)
+            total += products[2 * a + b][:, rows, sides, tap * outputs : (tap + 1) * outputs]
+        return total
+
+    return interleave((output(0, 0), output(0, 1), output(1, 0), output(1, 1)))
+
+
+def _convolve_phases_forward(phases: Phases, kernel: Array) -> tuple[Array, tuple[Phases, Array]]:
+    return _convolve_phases(phases, kernel), (phases, kernel)
+
+
+def _convolve_phases_backward(saved: tuple[Phases, Array], gradient: Array) -> tuple[Phases, Array]:
+    phases, kernel = saved
+    _, height, width, inputs = phases[0].shape
+    outputs = kernel.shape[-1]
+    padded = jnp.pad(gradient, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2).reshape(-1, inputs)
+    towards_phases, towards_kernel = [], jnp.zeros_like(turned)
+    for number, phase in enumerate(phases):
+        row, column = divmod(number, 2)
+        taps = [
+            padded[:, row + r : row + r + 2 * height : 2, column + c : column + c + 2 * width : 2]
+            for r in range(_KERNEL)
+            for c in range(_KERNEL)
+        ]
+        columns = lax.optimization_barrier(jnp.concatenate(taps, -1).reshape(-1, len(turned)))
+        towards_phases.append((columns @ turned).reshape(phase.shape))
+        towards_kernel += columns.T @ phase.reshape(-1, inputs)
+    kernel_gradient = towards_kernel.reshape(_KERNEL, _KERNEL, outputs, inputs)[::-1, ::-1]
+    a, b, c, d = towards_phases
+    return (a, b, c, d), kernel_gradient.transpose(0, 1, 3, 2)
+
+
+_convolve_phases.defvjp(_convolve_phases_forward, _convolve_phases_backward)
 
 
 def leaky_relu(x: Array) -> Array:

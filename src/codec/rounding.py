@@ -13,6 +13,7 @@ its codes already. What it felt of an element's own rate under the noise of trai
 bits(y + 1/2) - bits(y - 1/2), which is taken off again.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ from jax import Array, lax
 from numpy.typing import NDArray
 
 from codec.architecture import LIVE_CLASSES, Dense
-from codec.batching import batches
+from codec.batching import ONE_THREAD, batches, in_threads
 from codec.bundle import Bundle
 from codec.context import LOG_SCALES, MEAN_PARTS, ContextModel, Predictor, from_elements, to_elements
 from codec.logistic import nats
@@ -65,7 +66,7 @@ def live_classes(images: Array) -> Array:
     return classes
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=ONE_THREAD)
 def _prepare(weights: Any, images: Array, quality: int) -> tuple[Array, Array]:
     """How live each pixel is [N, P], and the cost in bits of a squared error of 1 in each element [N, D]."""
     live = weights["feedback"]["live"][live_classes(images)].reshape(len(images), -1)
@@ -73,7 +74,7 @@ def _prepare(weights: Any, images: Array, quality: int) -> tuple[Array, Array]:
     return live, live @ painted**2
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=ONE_THREAD)
 def _choose(
     weights: Any,
     quality: int,
@@ -146,14 +147,16 @@ def steer(
         images: padded, float32 [N, H, W, C] in 0..1.
         codes: float32 [N, h, w, C] of these images at ``quality``.
     """
-    parts = []
-    for start, end, size in batches(len(images), _BATCHES):
+
+    def steered(batch: tuple[int, int, int]) -> NDArray[np.int32]:
+        start, end, size = batch
         fill = ((0, size - (end - start)), (0, 0), (0, 0), (0, 0))
         live, curvature = _prepare(weights, np.pad(images[start:end], fill), quality)
         elements = to_elements(np.pad(codes[start:end], fill), context.elements)
         symbols = _steer_elements(weights, context, live, curvature, elements, quality, effort)
-        parts.append(from_elements(symbols[: end - start], codes.shape[1:]))
-    return np.concatenate(parts)
+        return from_elements(symbols[: end - start], codes.shape[1:])
+
+    return np.concatenate(in_threads(steered, batches(len(images), _BATCHES)))
 
 
 def _steer_elements(

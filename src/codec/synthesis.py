@@ -13,6 +13,7 @@ from codec.layers import (
     QualityGain,
     TransposedConvolution,
     depth_to_space,
+    interleave,
     leaky_relu,
 )
 
@@ -22,7 +23,7 @@ __all__ = ["ConvolutionalSynthesis", "DenseSynthesis", "build_synthesis"]
 class ConvolutionalSynthesis(nn.Module):
     """The article's decoder: (3x3 transposed convolution, ReLU) for each layer, 3x3 convolution, sigmoid.
 
-    The last transposed convolution stays in depth form, which the last convolution reads.
+    The last transposed convolution's output stays in phases, which the last convolution reads.
     """
 
     architecture: Convolutional
@@ -42,11 +43,11 @@ class ConvolutionalSynthesis(nn.Module):
         x = codes
         last = self.architecture.layers - 1
         for i in range(self.architecture.layers):
-            x = nn.relu(TransposedConvolution(self.architecture.filters, name=f"transposed_{i}")(x))
+            phases = TransposedConvolution(self.architecture.filters, name=f"transposed_{i}")(x)
+            a, b, c, d = map(nn.relu, phases)
             if i != last:
-                x = depth_to_space(x)
-        x = PhaseConvolution(self.architecture.image_channels, name="convolution")(x)
-        return depth_to_space(x)
+                x = interleave((a, b, c, d))
+        return PhaseConvolution(self.architecture.image_channels, name="convolution")((a, b, c, d))
 
 
 class DenseSynthesis(nn.Module):
@@ -70,7 +71,7 @@ class DenseSynthesis(nn.Module):
         x = x + leaky_relu(QualityDense(a.units, a.qualities, 0.5, name="dense_1")(x, quality))
         x = leaky_relu(ChannelDense(a, name="dense_2")(x, quality))
         for i, features in enumerate(reversed(a.filters[:-1])):
-            layer = Convolution(4 * features, HE_NORMAL, gathered=True, name=f"convolution_{i}")
+            layer = Convolution(4 * features, HE_NORMAL, name=f"convolution_{i}")
             x = depth_to_space(leaky_relu(layer(x)))
         x = Convolution(4 * a.image_channels, HE_NORMAL, name=f"convolution_{a.layers - 1}")(x)
         linear = nn.Dense(a.pixels, name="linear")(codes)

@@ -72,7 +72,10 @@ def calibrate_steps(
 def _response(architecture: Architecture, parameters: Any, codes: jax.Array, noise: jax.Array) -> jax.Array:
     """Mean squared change of the pixels along ``noise``, to first order."""
     synthesis = partial(build_synthesis(architecture).apply, {"params": parameters})
-    _, change = jax.jvp(synthesis, (codes,), (noise,))
+    # A product with the Jacobian by pulling back twice: layers with a gradient of their own have no other.
+    images, pull = jax.vjp(synthesis, codes)
+    _, push = jax.vjp(lambda cotangent: pull(cotangent)[0], jnp.zeros_like(jnp.asarray(images)))
+    (change,) = push(noise)
     return jnp.mean(jnp.asarray(change) ** 2)
 
 

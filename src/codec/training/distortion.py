@@ -26,6 +26,7 @@ class Distortion:
 
     settings: Settings
     validation_images = 5000
+    part_images = 32
 
     def initial_weights(self, images: Images, start: Weights | None = None) -> Weights:
         if start is not None:

@@ -6,7 +6,7 @@ resumed goes through the same numbers as one that is not.
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from codec.batching import ONE_THREAD, in_threads
 from codec.errors import TrainingError
 from codec.images import pad, to_float
 from codec.training.augment import augmented
@@ -37,8 +38,10 @@ __all__ = [
     "State",
     "Watcher",
     "check_data",
+    "initial_state",
     "objective_for",
     "train",
+    "train_step",
     "validate",
 ]
 
@@ -103,23 +106,67 @@ def initial_state(objective: Objective, images: np.ndarray, start: Weights | Non
     return State(weights, objective.optimiser().init(weights), jnp.int32(0), jnp.zeros(sums.shape))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
-def _train_step(
-    objective: Objective, phase: str, settings: Settings, state: State, images: Array, indices: Array
-) -> State:
+@partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=ONE_THREAD)
+def _gradients(
+    objective: Objective,
+    phase: str,
+    settings: Settings,
+    weights: Weights,
+    images: Array,
+    indices: Array,
+    place: tuple[Array, int],
+) -> tuple[Weights, Array]:
+    """Of the loss of some images, and the objective's sums over them; ``place`` is step and part."""
     targets = to_float(images[indices])
     inputs = targets
-    key = jax.random.fold_in(jax.random.key(settings.seed + 1), state.step)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed + 1), place[0]), place[1])
     if settings.noise:
         inputs = inputs + settings.noise * jax.random.normal(key, inputs.shape)
         inputs = jnp.clip(inputs, 0, 1)
     (_, sums), gradients = jax.value_and_grad(
         lambda weights: objective.loss(phase, weights, inputs, targets, jax.random.fold_in(key, 1)),
         has_aux=True,
-    )(state.weights)
+    )(weights)
+    return gradients, sums
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _update(
+    objective: Objective, state: State, parts: Sequence[tuple[Weights, Array]], shares: Sequence[float]
+) -> State:
+    """The state after a step: gradients of a batch's parts, each with its share of the images, made one."""
+    gradients = jax.tree.map(
+        lambda *found: sum(share * one for share, one in zip(shares, found, strict=True)),
+        *(gradient for gradient, _ in parts),
+    )
     updates, optimiser = objective.optimiser().update(gradients, state.optimiser, state.weights)
     weights = optax.apply_updates(state.weights, updates)
-    return State(weights, optimiser, state.step + 1, state.sums + sums)
+    return State(weights, optimiser, state.step + 1, sum((sums for _, sums in parts), state.sums))
+
+
+def train_step(
+    objective: Objective, phase: str, settings: Settings, state: State, images: Array, indices: np.ndarray
+) -> State:
+    """The state after one step on a batch, whose parts go side by side on threads.
+
+    Args:
+        phase: of the objective.
+        state: is used up.
+        images: all training images, padded, uint8 [N, H, W, C].
+        indices: of the batch's images among them.
+    """
+    size = objective.part_images if jax.default_backend() == "cpu" else len(indices)
+    parts = np.array_split(indices, -(-len(indices) // size))
+
+    def gradients(part: int) -> tuple[Weights, Array]:
+        found: tuple[Weights, Array] = _gradients(
+            objective, phase, settings, state.weights, images, parts[part], (state.step, part)
+        )
+        return found
+
+    shares = [len(part) / len(indices) for part in parts]
+    after: State = _update(objective, state, in_threads(gradients, range(len(parts))), shares)
+    return after
 
 
 @partial(jax.jit, static_argnums=0)
@@ -222,7 +269,7 @@ def train(
                 step = epoch * batches + batch
                 state = State(*objective.enter(step, state.weights, state.optimiser), state.step, state.sums)
                 phase = objective.phase(step)
-                state = jax.block_until_ready(_train_step(objective, phase, settings, state, images, indices))
+                state = jax.block_until_ready(train_step(objective, phase, settings, state, images, indices))
                 batch, done = batch + 1, done + settings.batch_size
                 watcher.on_step(batch, state, done / (perf_counter() - started))
                 # An epoch's last step is followed by its validation: a checkpoint in between would skip it.

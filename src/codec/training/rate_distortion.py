@@ -102,6 +102,7 @@ class RateDistortion:
     settings: Settings
     steps: int
     validation_images = 1000
+    part_images = 64
 
     @property
     def qualities(self) -> int:
