@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.codecs import Codec, Pixels
-from codec.entropy import RunDecoder, RunEncoder
+from codec.entropy import RunDecoder, RunEncoder, Runs, TableRow
 from codec.quantise import dequantise, quantise
-from codec.tables import Table
 from codec.training.calibration import count_tables
 
 __all__ = ["principal_components"]
@@ -32,7 +31,7 @@ class _Linear:
     components: NDArray[np.float32]
     steps: tuple[float, ...]
     shape: tuple[int, int]
-    tables: dict[int, tuple[Table, ...]]
+    tables: dict[int, TableRow]
 
     @cached_property
     def _count(self) -> int:
@@ -50,15 +49,18 @@ class _Linear:
     def encode(self, images: Pixels, step: float) -> bytes:
         number = self.steps.index(step)
         coder = RunEncoder()
-        for table, column in zip(self.tables[number], self.symbols(images, number).T, strict=True):
-            coder.encode(table, np.ascontiguousarray(column))
+        runs = Runs.equal(self._count, len(images))
+        coder.encode(self.tables[number], runs, self.symbols(images, number).T.ravel())
         return bytes([number]) + len(images).to_bytes(_HEADER - 1, "big") + coder.payload()
 
     def decode(self, data: bytes) -> Pixels:
         number, count = data[0], int.from_bytes(data[1:_HEADER], "big")
         coder = RunDecoder(data[_HEADER:])
-        symbols = np.stack([coder.decode(table, count) for table in self.tables[number]], axis=1)
-        values = dequantise(symbols, self._steps(number)) @ self.components.T + self.mean
+        symbols = coder.decode(self.tables[number], Runs.equal(self._count, count))
+        values = (
+            dequantise(symbols.reshape(self._count, count).T, self._steps(number)) @ self.components.T
+            + self.mean
+        )
         pixels: Pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
         return pixels.reshape((count, *self.shape))
 
@@ -74,5 +76,6 @@ def principal_components(training: Pixels, steps: tuple[float, ...] = _STEPS) ->
     )
     codes = (values - mean).astype(np.float32) @ linear.components
     for number, step in enumerate(steps):
-        linear.tables[number] = count_tables(codes, np.full(codes.shape[1], step, np.float32))
+        tables = count_tables(codes, np.full(codes.shape[1], step, np.float32))
+        linear.tables[number] = TableRow(tables)
     return Codec("PCA", "step", steps, linear.encode, linear.decode, arrangement="packet", kind="linear")

@@ -27,7 +27,7 @@ from codec.context import (
     from_elements,
     to_elements,
 )
-from codec.entropy import RunEncoder
+from codec.entropy import RunEncoder, Runs, TableRow
 from codec.errors import BundleError, DamagedPacketError
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
 from codec.runs import decode_symbols, encode_symbols
@@ -348,7 +348,7 @@ def test_means_are_sixteenths_rounded_down_and_limited_to_16_bits(bias: int, pla
     model = hand_made(output_bias=np.array([[[bias, 0], [0, 0]]], np.int32))
     tables, offsets = Predictor(model, 0, 3).tables()
     assert (tables.tolist(), offsets.tolist()) == ([[place]] * 3, [[offset]] * 3)
-    assert tables.dtype == np.intp
+    assert tables.dtype == np.uint16
     assert offsets.dtype == np.int32
 
 
@@ -486,6 +486,21 @@ def test_equal_symbols_make_equal_payloads_whatever_holds_them() -> None:
     assert encode_symbols(symbols[::-1][::-1], pair, 0) == payload
 
 
+def test_without_a_context_model_channels_of_any_layout_are_read_in_c_order() -> None:
+    table = Table(0, np.array([1000] * 6 + [TOTAL - 6000]))
+    pair = pair_of(None, ((table,) * 5,), (3, 4, 5), 1)
+    symbols = np.random.default_rng(0).integers(0, 9, (2, 3, 4, 5), np.int32)
+    coder = RunEncoder()
+    for channel in range(5):
+        coder.encode(
+            TableRow([table]), Runs.equal(1, 24), np.ascontiguousarray(symbols[..., channel]).ravel()
+        )
+    payload = coder.payload()
+    for layout in (symbols, np.asfortranarray(symbols), symbols[::-1][::-1]):
+        assert encode_symbols(layout, pair, 0) == payload
+    np.testing.assert_array_equal(decode_symbols(payload, pair, 0, (2, 3, 4)), symbols, strict=True)
+
+
 def one_table(table: Table, mean: int) -> Pair:
     """One element an image, of one table and mean, in sixteenths."""
     model = ContextModel(
@@ -535,7 +550,8 @@ def test_an_entry_for_a_symbol_beyond_16_bits_is_refused(low: int, offset: int, 
     table = Table(low, np.array([TOTAL // 4] * 4))
     pair = one_table(table, 16 * offset)
     coder = RunEncoder()
-    coder.encode(table, np.array([symbol], np.int32), np.array([offset], np.int32))
+    symbols, offsets = np.array([symbol], np.int32), np.array([offset], np.int32)
+    coder.encode(TableRow([table]), Runs.equal(1, 1), symbols, offsets)
     if symbol == SYMBOL_MIN:
         assert symbols_of(pair, coder.payload(), 1) == [symbol]
     else:

@@ -202,7 +202,7 @@ def test_the_prior_of_a_group_looks_at_the_groups_before_it_alone() -> None:
 
 
 def bits_of(
-    tables: Sequence[codec.tables.Table], index: NDArray[np.intp], entries: NDArray[np.int32]
+    tables: Sequence[codec.tables.Table], index: NDArray[np.uint16], entries: NDArray[np.int32]
 ) -> float:
     total = 0.0
     for number, entry in zip(index.ravel(), entries.ravel(), strict=True):

@@ -8,7 +8,7 @@ products, in any order and by any library, are exact. Nothing is rounded that a 
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,25 @@ class ContextModel:
         return (len(self.groups) - 1) * self.units
 
     @cached_property
+    def flat_index(self) -> NDArray[np.uint16]:
+        """``table_index`` with one axis: there are at most 2^16 tables, and few bits sort faster."""
+        return self.table_index.ravel().astype(np.uint16)
+
+    def scaling(self, quality: int) -> tuple["_Scaling", ...]:
+        """The numbers of each group at a quality, in the types that its sums meet them in."""
+        if quality not in self._scalings:
+            self._scalings[quality] = tuple(
+                _Scaling.of(self, quality, number, slice(end - size, end))
+                for number, (size, end) in enumerate(zip(self.groups, accumulate(self.groups), strict=True))
+            )
+        return self._scalings[quality]
+
+    @cached_property
+    def _scalings(self) -> dict[int, tuple["_Scaling", ...]]:
+        """Those made so far; two threads may make the same ones."""
+        return {}
+
+    @cached_property
     def matrices(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
         """For each group but the first the matrix of its hidden units and that of its outputs, float32."""
         parts = []
@@ -136,6 +155,52 @@ class ContextModel:
                 )
 
 
+@dataclass(frozen=True, eq=False)
+class _Scaling:
+    """What makes inputs, hidden units and outputs of sums, for a quality and a group of m elements.
+
+    Every power of two is in the factors: a product by one is exact, and rounding down is then ``floor``.
+
+    Attributes:
+        columns: the group's elements.
+        input_gain: float64 [m].
+        input_least, input_most: float64 [m], the inputs of the symbols -127 and 127.
+        hidden_bias, hidden_factor: float32 [U]; empty for group 0, which has none.
+        output_gain, output_bias: float64 [2 m]; the bias holds the half that rounds.
+        output_least, output_most: float64 [2 m], what means and scales are limited to.
+    """
+
+    columns: slice
+    input_gain: NDArray[np.float64]
+    input_least: NDArray[np.float64]
+    input_most: NDArray[np.float64]
+    hidden_bias: NDArray[np.float32]
+    hidden_factor: NDArray[np.float32]
+    output_gain: NDArray[np.float64]
+    output_bias: NDArray[np.float64]
+    output_least: NDArray[np.float64]
+    output_most: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, model: ContextModel, quality: int, number: int, columns: slice) -> "_Scaling":
+        size = columns.stop - columns.start
+        input_gain = model.input_gain[quality, columns].astype(np.float64) * 2.0**-INPUT_SHIFT
+        most = np.floor(ACTIVATION_MAX * input_gain + 0.5)
+        least = np.floor(-ACTIVATION_MAX * input_gain + 0.5)
+        return cls(
+            columns,
+            input_gain,
+            np.maximum(least, -ACTIVATION_MAX),
+            np.minimum(most, ACTIVATION_MAX),
+            model.hidden_bias[quality, max(number - 1, 0) : number].ravel().astype(np.float32),
+            np.ldexp(np.float32(1), -model.hidden_shift[max(number - 1, 0) : number].ravel()),
+            model.output_gain[quality, :, columns].ravel().astype(np.float64) * 2.0**-OUTPUT_SHIFT,
+            model.output_bias[quality, :, columns].ravel().astype(np.float64) + 0.5,
+            np.repeat([SYMBOL_MIN * MEAN_PARTS, 0.0], size),
+            np.repeat([-SYMBOL_MIN * MEAN_PARTS - 1.0, len(model.table_index) - 1.0], size),
+        )
+
+
 class Predictor:
     """Tells the tables of a chunk's groups, one after the other, as their symbols become known.
 
@@ -147,48 +212,58 @@ class Predictor:
 
     def __init__(self, model: ContextModel, quality: int, count: int) -> None:
         self._model = model
-        self._quality = quality
-        self._group = self._known = 0
+        self._scaling = model.scaling(quality)
+        self._group = 0
         self._inputs = np.empty((count, model.elements), np.float32)
         self._hidden = np.empty((count, model.hidden_units), np.float32)
 
-    def tables(self) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    def tables(self) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
         """Of the next group: each symbol's table, and the offset of its entries; [count, size] each."""
         mean, scale = self.told()
-        return self._model.table_index[scale, mean % MEAN_PARTS].astype(np.intp), mean // MEAN_PARTS
+        # & and >> are the remainder and the quotient, rounded down, by MEAN_PARTS.
+        index = self._model.flat_index.take(scale * MEAN_PARTS + (mean & (MEAN_PARTS - 1)))
+        return index, mean >> (MEAN_PARTS.bit_length() - 1)
 
     def told(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Of the next group: each symbol's mean in sixteenths, and the number of its scale."""
-        model, group, known = self._model, self._group, self._known
-        size = model.groups[group]
-        columns = slice(known, known + size)
-        gain = model.output_gain[self._quality, :, columns].astype(np.float64).ravel()
-        bias = model.output_bias[self._quality, :, columns].ravel()
+        scaling = self._scaling[self._group]
+        # Below 2^24 times below 2^28, in units of 2^-24, plus less than 2^21: exact in float64's 53 bits.
+        told = self._sums() * scaling.output_gain
+        told += scaling.output_bias
+        np.floor(told, out=told)
+        np.maximum(told, scaling.output_least, out=told)
+        np.minimum(told, scaling.output_most, out=told)
+        whole, size = told.astype(np.int32), told.shape[1] // 2
+        return whole[:, :size], whole[:, size:]
+
+    def _sums(self) -> NDArray[np.float32]:
+        """The next group's outputs before their gains, [count, 2 x size]; its hidden units on the way."""
+        group, scaling = self._group, self._scaling[self._group]
+        known = scaling.columns.start
         if group == 0:
-            told = np.broadcast_to(bias.astype(np.float64), (len(self._inputs), 2 * size))
-        else:
-            into, outputs = model.matrices[group - 1]
-            inputs = self._inputs[:, :known]
-            units = model.units * group
-            sums = inputs @ into + model.hidden_bias[self._quality, group - 1].astype(np.float32)
-            shifted = np.floor(np.ldexp(sums, -model.hidden_shift[group - 1]))
-            self._hidden[:, units - model.units : units] = np.clip(shifted, 0, ACTIVATION_MAX)
-            sums = inputs @ outputs[:known] + self._hidden[:, :units] @ outputs[known:]
-            half = 2.0 ** (OUTPUT_SHIFT - 1)
-            told = np.floor((sums.astype(np.float64) * gain + half) * 2.0**-OUTPUT_SHIFT) + bias
-        mean = np.clip(told[:, :size], SYMBOL_MIN * MEAN_PARTS, -SYMBOL_MIN * MEAN_PARTS - 1).astype(np.int32)
-        scale = np.clip(told[:, size:], 0, len(model.table_index) - 1).astype(np.int32)
-        return mean, scale
+            return np.zeros((len(self._inputs), len(scaling.output_gain)), np.float32)
+        into, outputs = self._model.matrices[group - 1]
+        inputs, units = self._inputs[:, :known], self._model.units * group
+        sums: NDArray[np.float32] = inputs @ into + scaling.hidden_bias
+        sums *= scaling.hidden_factor  # exact: an integer below 2^24 times 2^-23 or more
+        np.floor(sums, out=sums)
+        np.maximum(sums, 0, out=sums)
+        np.minimum(sums, ACTIVATION_MAX, out=self._hidden[:, units - self._model.units : units])
+        sums = inputs @ outputs[:known] + self._hidden[:, :units] @ outputs[known:]
+        return sums
 
     def tell(self, symbols: NDArray[np.int32]) -> None:
         """Make int32 ``symbols`` [count, size] of that group known."""
-        model, known = self._model, self._known
-        columns = slice(known, known + model.groups[self._group])
-        gain = model.input_gain[self._quality, columns]
-        near = np.clip(symbols, -ACTIVATION_MAX, ACTIVATION_MAX)
-        scaled = (near * gain + (1 << (INPUT_SHIFT - 1))) >> INPUT_SHIFT
-        self._inputs[:, columns] = np.clip(scaled, -ACTIVATION_MAX, ACTIVATION_MAX)
-        self._known, self._group = columns.stop, self._group + 1
+        scaling = self._scaling[self._group]
+        # Inputs never fall where symbols rise: those of symbols beyond 127 are limited to that of 127. The
+        # products are exact in float64, whatever the 32 bits of a symbol: gains are at most 2^20.
+        scaled = symbols * scaling.input_gain
+        scaled += 0.5
+        np.floor(scaled, out=scaled)
+        np.maximum(scaled, scaling.input_least, out=scaled)
+        np.minimum(scaled, scaling.input_most, out=scaled)
+        self._inputs[:, scaling.columns] = scaled
+        self._group += 1
 
 
 def to_elements(symbols: NDArray[Any], elements: int) -> NDArray[Any]:

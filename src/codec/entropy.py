@@ -2,10 +2,13 @@
 
 Runs of symbols go in with the table of each, a byte string comes out, cut to the byte; the decoder asks for
 the same runs in the same order. Every exception of constriction is translated here.
+
+Whatever can be done for many runs at once is: a single image has hundreds of a symbol or two.
 """
 
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import constriction
 import numpy as np
@@ -15,32 +18,76 @@ from codec.errors import DamagedPacketError
 from codec.quantise import SYMBOL_MIN
 from codec.tables import PRECISION, TOTAL, Table
 
-__all__ = ["RunDecoder", "RunEncoder"]
+__all__ = ["RunDecoder", "RunEncoder", "Runs", "TableRow"]
 
 _PRECISION = 24
 _WORD = 4
 _STATE = 8
-
-_BYTE_TABLE = Table(0, np.full(256, TOTAL // 256, np.int64))
-
-
-_models: WeakKeyDictionary[Table, Any] = WeakKeyDictionary()
-"""constriction's model of each table in use; a table that is dropped takes its model with it."""
+_NO_OFFSET = np.int32(0)
+_SHORT = 8
+"""Runs that are shorter than this on average are faster symbol by symbol than each through an array."""
 
 
-def _model(table: Table) -> Any:
-    """constriction's model with exactly the probabilities of ``table``.
+def _model(frequencies: NDArray[np.int64]) -> Any:
+    """constriction's model with exactly the probabilities of a table's ``frequencies``.
 
     With ``perfect=False`` constriction gives entry i the interval from floor(s C_i) + i, where C_i sums the
     weights before it and s = (2^24 - E) / sum of the weights. Weights of (24-bit frequency - 1) make s
     exactly 1, and the intervals our integers: no float decides anything.
     """
-    model = _models.get(table)
-    if model is None:
-        weights = (table.frequencies << (_PRECISION - PRECISION)) - 1
-        model = constriction.stream.model.Categorical(weights.astype(np.float64), perfect=False)
-        _models[table] = model
-    return model
+    weights = (frequencies << (_PRECISION - PRECISION)) - 1
+    return constriction.stream.model.Categorical(weights.astype(np.float64), perfect=False)
+
+
+_BYTE_MODEL = _model(np.full(256, TOTAL // 256, np.int64))
+
+
+class TableRow(dict[int, Any]):
+    """Tables by their numbers, as the coders take them: constriction's models, made when first asked for.
+
+    A certain table's model is None. Safe to share between threads, which may make the same model twice.
+
+    Attributes:
+        low: int32 [tables].
+        escape: int32 [tables].
+    """
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        super().__init__()
+        self._tables = tables
+        self.low = np.array([table.low for table in tables], np.int32)
+        self.escape = np.array([table.escape for table in tables], np.int32)
+
+    def __missing__(self, number: int) -> Any:
+        table = self._tables[number]
+        self[number] = None if table.certain else _model(table.frequencies)
+        return self[number]
+
+
+class Runs(NamedTuple):
+    """Which tables some runs have and how many symbols are in each, both intp [runs]."""
+
+    numbers: NDArray[np.intp]
+    counts: NDArray[np.intp]
+
+    @classmethod
+    def equal(cls, tables: int, count: int) -> "Runs":
+        """A run of ``count`` symbols for each table of a row."""
+        return cls(np.arange(tables), np.full(tables, count))
+
+    @property
+    def short(self) -> bool:
+        """Whether the runs are short on average."""
+        return int(self.counts.sum()) < _SHORT * len(self.counts)
+
+    def of_symbols(self) -> list[int]:
+        """Of each symbol its table's number."""
+        return self.numbers.repeat(self.counts).tolist()
+
+    def each(self) -> Iterator[tuple[int, int, int]]:
+        """Of each run its table's number and where it starts and ends."""
+        ends = self.counts.cumsum()
+        return zip(self.numbers.tolist(), (ends - self.counts).tolist(), ends.tolist(), strict=True)
 
 
 class RunEncoder:
@@ -48,32 +95,43 @@ class RunEncoder:
 
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
-        self._empty = True
 
     def encode(
-        self, table: Table, symbols: NDArray[np.int32], offsets: NDArray[np.int32] | None = None
+        self,
+        tables: TableRow,
+        runs: Runs,
+        symbols: NDArray[np.int32],
+        offsets: NDArray[np.int32] | np.int32 = _NO_OFFSET,
     ) -> None:
-        """Append a run, int32 of any shape, read in C order. A certain table's run takes no bits.
+        """Append runs. Those of certain tables take no bits.
 
         Args:
-            offsets: int32 like ``symbols``: entry i of the table then stands for ``low + i`` + the offset.
+            symbols: int32 [symbols of all runs], run after run.
+            offsets: int32, one for each symbol or for all: entry i of a symbol's table stands for
+                ``low + i`` + the offset.
         """
-        if table.certain:
+        entries = symbols - offsets
+        entries -= tables.low[runs.numbers].repeat(runs.counts)
+        escapes = tables.escape[runs.numbers].repeat(runs.counts)
+        outside = entries.view(np.uint32) >= escapes.view(np.uint32)  # negative ones are beyond any escape
+        if np.count_nonzero(outside):
+            np.copyto(entries, escapes, where=outside)
+        elif runs.short:
+            put = self._coder.encode
+            for number, entry in zip(runs.of_symbols(), entries.tolist(), strict=True):
+                model = tables[number]
+                if model is not None:
+                    put(entry, model)
             return
-        entries = symbols.ravel() - np.int32(table.low)
-        if offsets is not None:
-            entries -= offsets.ravel()
-        outside = (entries < 0) | (entries >= table.escape)
-        if not outside.any():
-            self._put(table, entries)
-            return
-        self._put(table, np.where(outside, np.int32(table.escape), entries))
-        values = symbols.ravel()[outside] - np.int32(SYMBOL_MIN)
-        self._put(_BYTE_TABLE, np.stack([values >> 8, values & 255], axis=-1).ravel())
-
-    def _put(self, table: Table, entries: NDArray[np.int32]) -> None:
-        self._coder.encode(np.ascontiguousarray(entries, np.int32), _model(table))
-        self._empty = False
+        for number, start, end in runs.each():
+            model = tables[number]
+            if model is None:
+                continue
+            self._coder.encode(entries[start:end], model)
+            escaped = outside[start:end]
+            if np.count_nonzero(escaped):
+                values = symbols[start:end][escaped] - np.int32(SYMBOL_MIN)
+                self._coder.encode(np.stack([values >> 8, values & 255], axis=-1).ravel(), _BYTE_MODEL)
 
     def payload(self) -> bytes:
         """The shortest bytes that decode, followed by zeros, to the runs so far.
@@ -81,8 +139,6 @@ class RunEncoder:
         A range coder may end with any number in [lower, lower + range): this takes the one with the most
         zero bytes at its end and leaves them out, where constriction writes whole 32-bit words.
         """
-        if self._empty:
-            return b""
         words = self._coder.get_compressed()
         position, (lower, size) = self._coder.pos()
         prefix: bytes = words[:position].astype(">u4").tobytes()
@@ -115,36 +171,69 @@ class RunDecoder:
         words = np.frombuffer(payload + bytes(-len(payload) % _WORD), ">u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
-    def decode(self, table: Table, count: int, offsets: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
-        """The next run of ``count`` symbols; the caller has checked the count against its limits.
+    def decode(
+        self, tables: TableRow, runs: Runs, offsets: NDArray[np.int32] | np.int32 = _NO_OFFSET
+    ) -> NDArray[np.int32]:
+        """The next runs, int32 [symbols of all runs]; the caller has checked the counts against its limits.
 
         Args:
-            offsets: as for ``RunEncoder.encode``, int32 [count].
+            offsets: as for ``RunEncoder.encode``.
 
         Raises:
-            DamagedPacketError: the payload cannot have been made with this table.
+            DamagedPacketError: the payload cannot have been made with these tables.
         """
-        if table.certain:
-            return np.full(count, table.low, np.int32)
-        entries = self._take(table, count)
-        lowest = np.full(count, table.low, np.int32) if offsets is None else offsets + np.int32(table.low)
-        symbols = entries + lowest
-        escaped = np.flatnonzero(entries == table.escape)
-        if len(escaped):
-            pairs = self._take(_BYTE_TABLE, 2 * len(escaped)).reshape(-1, 2)
-            values = (pairs[:, 0] << 8) + pairs[:, 1] + np.int32(SYMBOL_MIN)
-            beyond = values - lowest[escaped]
-            if ((beyond >= 0) & (beyond < table.escape)).any():
-                raise DamagedPacketError("payload: a symbol was escaped that has an entry of its own")
-            symbols[escaped] = values
-        return symbols
+        lowest = tables.low[runs.numbers].repeat(runs.counts)
+        lowest += offsets
+        escapes = tables.escape[runs.numbers]
+        if runs.short:
+            before = self._coder.clone()
+            # What follows an escape is misread here, and may then not be decodable.
+            with suppress(DamagedPacketError):
+                entries = self._take_each(tables, runs.of_symbols())
+                if not np.count_nonzero(entries == escapes.repeat(runs.counts)):
+                    entries += lowest
+                    return entries
+            self._coder = before
+        entries = np.zeros_like(lowest)  # and so they stay in the runs of certain tables
+        for (number, start, end), escape in zip(runs.each(), escapes.tolist(), strict=True):
+            model = tables[number]
+            if model is None or start == end:
+                continue
+            run = self._take(model, end - start)
+            if run[run.argmax()] == escape:  # several times faster than max() for the usual lengths
+                self._unescape(run, lowest[start:end], escape)
+            entries[start:end] = run
+        entries += lowest
+        return entries
 
-    def _take(self, table: Table, count: int) -> NDArray[np.int32]:
+    def _unescape(self, entries: NDArray[np.int32], lowest: NDArray[np.int32], escape: int) -> None:
+        """Replace the escapes of a run by what follows them in the payload, as entries beyond the table's."""
+        places = np.flatnonzero(entries == escape)
+        pairs = self._take(_BYTE_MODEL, 2 * len(places)).reshape(-1, 2)
+        beyond = (pairs[:, 0] << 8) + pairs[:, 1] + np.int32(SYMBOL_MIN) - lowest[places]
+        if ((beyond >= 0) & (beyond < escape)).any():
+            raise DamagedPacketError("payload: a symbol was escaped that has an entry of its own")
+        entries[places] = beyond
+
+    def _take(self, model: Any, count: int) -> NDArray[np.int32]:
         try:
-            return np.asarray(self._coder.decode(_model(table), count), np.int32)
-        except (KeyboardInterrupt, SystemExit, MemoryError):
-            raise
-        except BaseException as error:  # constriction raises AssertionError, and panics outside Exception
-            raise DamagedPacketError(
-                f"payload: not decodable with this pair's tables ({type(error).__name__})"
-            ) from None
+            return np.asarray(self._coder.decode(model, count), np.int32)
+        except BaseException as error:
+            raise _damage(error) from None
+
+    def _take_each(self, tables: TableRow, numbers: list[int]) -> NDArray[np.int32]:
+        """The entries of symbols one by one, 0 under certain tables."""
+        take = self._coder.decode
+        models = [tables[number] for number in numbers]
+        try:
+            entries = [0 if model is None else take(model) for model in models]
+        except BaseException as error:
+            raise _damage(error) from None
+        return np.array(entries, np.int32)
+
+
+def _damage(error: BaseException) -> BaseException:
+    """What to raise for what constriction raises: AssertionError, and panics outside Exception."""
+    if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+        return error
+    return DamagedPacketError(f"payload: not decodable with this pair's tables ({type(error).__name__})")

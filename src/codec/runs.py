@@ -4,35 +4,40 @@ Without a context model: one run for each code channel, which has its table. Wit
 symbol's table told by the groups before it, and a run for each table that a group uses.
 """
 
+import math
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.bundle import Pair
 from codec.context import ContextModel, Predictor, from_elements, to_elements
-from codec.entropy import RunDecoder, RunEncoder
+from codec.entropy import RunDecoder, RunEncoder, Runs, TableRow
 from codec.errors import DamagedPacketError
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
-from codec.tables import Table
 
 __all__ = ["decode_symbols", "encode_symbols"]
+
+_rows: WeakKeyDictionary[Pair, tuple[TableRow, ...]] = WeakKeyDictionary()
+"""The tables of each pair in use, as the coders take them; two threads may make the same ones."""
 
 
 def encode_symbols(symbols: NDArray[np.int32], pair: Pair, quality: int) -> bytes:
     """The payload of int32 ``symbols`` [N, h, w, C] at a quality."""
     coder = RunEncoder()
+    tables = _row(pair, quality)
     if pair.context is None:
-        for channel, table in enumerate(pair.tables[quality]):
-            coder.encode(table, symbols[..., channel])
+        runs = Runs.equal(symbols.shape[-1], math.prod(symbols.shape[:-1]))
+        coder.encode(tables, runs, np.moveaxis(symbols, -1, 0).ravel())
     else:
         elements = to_elements(symbols, pair.context.elements)
         predictor = Predictor(pair.context, quality, len(elements))
         for columns in _groups(pair.context):
             index, offsets = predictor.tables()
             part = elements[:, columns]
-            for table, places in _runs(index, pair.tables[0]):
-                coder.encode(table, part.ravel()[places], offsets.ravel()[places])
+            order, runs = _runs(index)
+            coder.encode(tables, runs, part.ravel()[order], offsets.ravel()[order])
             predictor.tell(part)
     return coder.payload()
 
@@ -46,24 +51,29 @@ def decode_symbols(
         DamagedPacketError: no writer can have made the payload.
     """
     decoder = RunDecoder(payload)
-    channels = pair.architecture.code_channels
+    tables, channels = _row(pair, quality), pair.architecture.code_channels
     if pair.context is None:
-        symbols = np.empty((*shape, channels), np.int32)
-        for channel, table in enumerate(pair.tables[quality]):
-            symbols[..., channel] = decoder.decode(table, int(np.prod(shape))).reshape(shape)
-        return symbols
+        symbols = decoder.decode(tables, Runs.equal(channels, math.prod(shape)))
+        return np.ascontiguousarray(np.moveaxis(symbols.reshape(channels, *shape), 0, -1))
     elements = np.empty((shape[0], pair.context.elements), np.int32)
     predictor = Predictor(pair.context, quality, shape[0])
     for columns in _groups(pair.context):
         index, offsets = predictor.tables()
+        order, runs = _runs(index)
         part = np.empty(index.size, np.int32)
-        for table, places in _runs(index, pair.tables[0]):
-            part[places] = decoder.decode(table, len(places), offsets.ravel()[places])
-        if len(part) and not SYMBOL_MIN <= part.min() <= part.max() <= SYMBOL_MAX:
-            raise DamagedPacketError("payload: expected symbols of 16 bits, found one beyond")
+        part[order] = decoder.decode(tables, runs, offsets.ravel()[order])
         elements[:, columns] = part.reshape(index.shape)
         predictor.tell(elements[:, columns])
+    if len(elements) and not SYMBOL_MIN <= elements.min() <= elements.max() <= SYMBOL_MAX:
+        raise DamagedPacketError("payload: expected symbols of 16 bits, found one beyond")
     return from_elements(elements, (*shape[1:], channels))
+
+
+def _row(pair: Pair, quality: int) -> TableRow:
+    rows = _rows.get(pair)
+    if rows is None:
+        rows = _rows[pair] = tuple(map(TableRow, pair.tables))
+    return rows[quality if pair.context is None else 0]
 
 
 def _groups(context: ContextModel) -> Iterator[slice]:
@@ -74,13 +84,10 @@ def _groups(context: ContextModel) -> Iterator[slice]:
         start += size
 
 
-def _runs(index: NDArray[np.intp], tables: tuple[Table, ...]) -> Iterator[tuple[Table, NDArray[np.intp]]]:
-    """Each table that ``index`` uses, in ascending order, and the places in C order where it does."""
-    flat = index.ravel().astype(np.uint16)  # stable sorting of 16 bits takes linear time
-    order = np.argsort(flat, kind="stable")
-    ends = np.cumsum(np.bincount(flat, minlength=len(tables)))
-    start = 0
-    for table, end in zip(tables, ends.tolist(), strict=True):
-        if end > start:
-            yield table, order[start:end]
-            start = end
+def _runs(index: NDArray[np.uint16]) -> tuple[NDArray[np.intp], Runs]:
+    """A run for each table in ``index``, in ascending order, and the places in C order that they take."""
+    flat = index.ravel()
+    order = flat.argsort(kind="stable")  # of 16 bits in linear time
+    counts = np.bincount(flat)
+    (numbers,) = counts.nonzero()
+    return order, Runs(numbers, counts[numbers])
