@@ -31,7 +31,9 @@ TRAINING = {
     "tensorflow_datasets",
 }
 SENDER = {"codec.analysis", "codec.encoder", "codec.packet_writer", "codec.rounding"}
-RECEIVER = {"codec.synthesis", "codec.decoder", "codec.packet_reader"}
+RECEIVER = {"codec.numpy_synthesis", "codec.synthesis", "codec.decoder", "codec.packet_reader"}
+NETWORKS = {"jax", "jaxlib", "flax", "codec.batching", "codec.layers", "codec.synthesis"}
+"""What decoding loads for many images, and for few does not."""
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +101,27 @@ with open(sys.argv[2], "rb") as file:
     modules, lines = loaded(code, files / "decoder", files / "packet")
     expected = small_pair[1].decode((files / "packet").read_bytes())
     assert lines == [hashlib.sha256(expected.tobytes()).hexdigest()]
+    assert among(TRAINING | SENDER | NETWORKS | {"codec.cli", "codec.evaluation", "typer"}, modules) == set()
+    assert among(RECEIVER, modules) == RECEIVER - NETWORKS
+
+
+def test_the_receiver_of_many_images_loads_no_sender_either(files: Path) -> None:
+    code = """
+import sys
+import codec
+import numpy
+print(codec.load_decoder(sys.argv[1]).images(numpy.zeros((1, 100, 100, 3), numpy.float32)).shape)
+"""
+    modules, lines = loaded(code, files / "decoder")
+    assert lines == ["(1, 200, 200, 1)"]
     assert among(TRAINING | SENDER | {"codec.cli", "codec.evaluation", "typer"}, modules) == set()
-    assert among(RECEIVER, modules) == RECEIVER
+    assert among(RECEIVER | NETWORKS, modules) == RECEIVER | NETWORKS
+
+
+def test_the_command_line_decodes_a_few_images_without_jax(files: Path, tmp_path: Path) -> None:
+    modules, _ = command("decode", files / "packet", "-o", tmp_path, "--decoder", files / "decoder")
+    assert len(list(tmp_path.iterdir())) == 2
+    assert among(TRAINING | SENDER | NETWORKS, modules) == set()
 
 
 def test_the_sender_loads_no_receiver_and_nothing_of_training(files: Path) -> None:

@@ -182,4 +182,7 @@ def pack_tensors(weights: Weights) -> list[dict[str, Any]]:
 
 def weights_digest(weights: Weights) -> bytes:
     """SHA-256 over the tensors as a bundle stores them, 32 bytes."""
-    return hashlib.sha256(b"".join(map(msgpack.packb, pack_tensors(weights)))).digest()
+    digest = hashlib.sha256()
+    for tensor in pack_tensors(weights):
+        digest.update(msgpack.packb(tensor))
+    return digest.digest()

@@ -6,6 +6,7 @@ products, in any order and by any library, are exact. Nothing is rounded that a 
 ``docs/packet.md`` specifies it; ``codec.training.integers`` makes it. No JAX.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -100,18 +101,21 @@ class ContextModel:
     @cached_property
     def matrices(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
         """For each group but the first the matrix of its hidden units and that of its outputs, float32."""
-        parts = []
+        return tuple(
+            (hidden.astype(np.float32), outputs.astype(np.float32)) for hidden, outputs in self._integers()
+        )
+
+    def _integers(self) -> Iterator[tuple[NDArray[np.int8], NDArray[np.int8]]]:
+        """The same as int8, over the memory of the weights."""
         start = before = 0
         for number, (last, size) in enumerate(pairwise(self.groups), 1):
             before += last
             shapes = ((before, self.units), (before + number * self.units, 2 * size))
             pair = []
             for rows, columns in shapes:
-                part = self.weights[start : start + rows * columns]
-                pair.append(part.reshape(rows, columns).astype(np.float32))
+                pair.append(self.weights[start : start + rows * columns].reshape(rows, columns))
                 start += rows * columns
-            parts.append((pair[0], pair[1]))
-        return tuple(parts)
+            yield pair[0], pair[1]
 
     @staticmethod
     def weight_count(groups: tuple[int, ...], units: int) -> int:
@@ -144,10 +148,10 @@ class ContextModel:
                 raise BundleError(
                     f"context, {name}: expected {low} to {high}, found {values.min()} to {values.max()}"
                 )
-        for number, (hidden, outputs) in enumerate(self.matrices):
-            largest = ACTIVATION_MAX * np.abs(hidden.astype(np.int64)).sum(0)
+        for number, (hidden, outputs) in enumerate(self._integers()):
+            largest = ACTIVATION_MAX * np.abs(hidden).sum(0, dtype=np.int64)  # none is -128
             largest += np.abs(self.hidden_bias[:, number].astype(np.int64)).max(0)
-            sums = ACTIVATION_MAX * np.abs(outputs.astype(np.int64)).sum(0)
+            sums = ACTIVATION_MAX * np.abs(outputs).sum(0, dtype=np.int64)
             if max(int(largest.max()), int(sums.max())) > SUM_MAX:
                 raise BundleError(
                     f"context, weights: expected sums of at most {SUM_MAX:,} in group {number + 1}, "

@@ -1,18 +1,15 @@
 """The receiver: packet -> symbols -> codes -> images, from a decoder bundle alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, BinaryIO
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture
-from codec.batching import ONE_THREAD, apply_in_batches
+from codec import numpy_synthesis
 from codec.bundle import Bundle
 from codec.errors import ImageError, OptionError, PacketError, WrongPairError
 from codec.images import crop
@@ -22,9 +19,18 @@ from codec.packet import Chunk, Header
 from codec.packet_reader import OnMissing, read_packet
 from codec.quantise import dequantise
 from codec.runs import decode_symbols
-from codec.synthesis import build_synthesis
 
 __all__ = ["Decoded", "Decoder", "decode", "load_decoder"]
+
+_Synthesis = Callable[[NDArray[np.float32], int], NDArray[np.uint8]]
+"""Codes [N, h, w, C] and their quality to images [N, H, W, C]."""
+
+_FEW_PIXELS = 1 << 14
+"""Up to so many NumPy makes the images: 20 digits, or one image of 128x128.
+
+For digits this is about where JAX begins to be faster; for one large image it is sooner, by milliseconds
+(``docs/performance.md``). A process that decodes few images never spends the second that JAX takes to start.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +48,6 @@ class Decoded:
     names: tuple[str, ...] | None
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=ONE_THREAD)
-def _synthesise(architecture: Architecture, parameters: Any, codes: jax.Array, quality: int) -> jax.Array:
-    images = build_synthesis(architecture).apply({"params": parameters}, codes, quality)
-    assert isinstance(images, jax.Array)
-    return jnp.round(images * 255).astype(jnp.uint8)
-
-
 class Decoder:
     """One pair's receiving half. Immutable, and safe to share between threads.
 
@@ -60,7 +59,6 @@ class Decoder:
     def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
         self.bundle = bundle
         self.limits = limits
-        self._parameters = jax.device_put(bundle.parameters())
 
     @property
     def qualities(self) -> int:
@@ -121,8 +119,26 @@ class Decoder:
         return crop(self._images(array.astype(np.float32), quality), size[0], size[1])
 
     def _images(self, codes: NDArray[np.float32], quality: int) -> NDArray[np.uint8]:
-        architecture = self.bundle.pair.architecture
-        return apply_in_batches(partial(_synthesise, architecture), self._parameters, codes, quality)
+        pixels = codes[..., 0].size * self.bundle.pair.architecture.stride**2
+        return (self._few if pixels <= _FEW_PIXELS else self._many)(codes, quality)
+
+    # Threads that ask for one of these two at once may make it twice, which is harmless.
+
+    @cached_property
+    def _few(self) -> _Synthesis:
+        """The synthesis in NumPy."""
+        return partial(numpy_synthesis.synthesise, self.bundle.pair.architecture, self.bundle.parameters())
+
+    @cached_property
+    def _many(self) -> _Synthesis:
+        """The synthesis in JAX."""
+        import jax
+
+        from codec.batching import apply_in_batches
+        from codec.synthesis import synthesise
+
+        function = partial(synthesise, self.bundle.pair.architecture)
+        return partial(apply_in_batches, function, jax.device_put(self.bundle.parameters()))
 
     def decode(self, packet: bytes | BinaryIO) -> NDArray[np.uint8]:
         """All images of a packet: uint8 [N, H, W, C].

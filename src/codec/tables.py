@@ -101,17 +101,15 @@ def unpack_tables(arrays: TableArrays) -> tuple[tuple[Table, ...], ...]:
     if len(frequencies) and frequencies.min() < 1:
         raise BundleError("tables: expected frequencies of at least 1, found 0")
     ends = np.cumsum(length).reshape(length.shape)
-    rows: list[tuple[Table, ...]] = []
-    for quality in range(len(low)):
-        row: list[Table] = []
-        for context in range(low.shape[1]):
-            end = ends[quality, context]
-            part = frequencies[end - length[quality, context] : end]
-            if len(part) and part.sum() != TOTAL:
-                raise BundleError(
-                    f"tables: expected quality {quality}, context {context} to sum to {TOTAL}, "
-                    f"found {part.sum()}"
-                )
-            row.append(Table(int(low[quality, context]), part))
-        rows.append(tuple(row))
-    return tuple(rows)
+    starts = ends - length
+    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(frequencies)])
+    sums = running[ends] - running[starts]
+    for quality, context in np.argwhere((length > 0) & (sums != TOTAL)):
+        raise BundleError(
+            f"tables: expected quality {quality}, context {context} to sum to {TOTAL}, "
+            f"found {sums[quality, context]}"
+        )
+    bounds = zip(low.ravel().tolist(), starts.ravel().tolist(), ends.ravel().tolist(), strict=True)
+    flat = [Table(lowest, frequencies[start:end]) for lowest, start, end in bounds]
+    qualities, contexts = low.shape
+    return tuple(tuple(flat[q * contexts : (q + 1) * contexts]) for q in range(qualities))
