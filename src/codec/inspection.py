@@ -4,15 +4,16 @@ import io
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from codec.bundle import Pair, is_bundle
-from codec.bundle_reader import read_bundle
 from codec.errors import PacketError
 from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import is_packet
 from codec.packet_reader import read_packet
+
+if TYPE_CHECKING:
+    from codec.bundle import Pair
 
 __all__ = ["BundleReport", "PacketReport", "inspect", "json_values"]
 
@@ -128,10 +129,12 @@ def inspect(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Packet
         data = bytes(source)
     else:
         data = read_up_to(source, limits.packet_bytes + 1)
-    if is_bundle(data):
-        return _bundle(data, limits)
     if is_packet(data):
         return _packet(data, limits)
+    from codec.bundle import is_bundle  # with NumPy, which a packet can do without
+
+    if is_bundle(data):
+        return _bundle(data, limits)
     raise PacketError(
         f"expected a packet or a bundle, found {len(data)} bytes that begin with "
         f"{data[:8].hex(' ') or 'nothing'}"
@@ -161,6 +164,8 @@ def _packet(data: bytes, limits: Limits) -> PacketReport:
 
 
 def _bundle(data: bytes, limits: Limits) -> BundleReport:
+    from codec.bundle_reader import read_bundle
+
     bundle = read_bundle(data, None, limits)
     pair = bundle.pair
     return BundleReport(
@@ -179,7 +184,7 @@ def _bundle(data: bytes, limits: Limits) -> BundleReport:
     )
 
 
-def _context(pair: Pair) -> str:
+def _context(pair: "Pair") -> str:
     if pair.context is None:
         return "channel"
     groups = pair.context.groups
