@@ -2,7 +2,8 @@
 
     TFDS_DATA_DIR=... python -m benchmarks              everything, on MNIST's test images: takes hours
     python -m benchmarks --quick                        everything small, on the sample digits: a few minutes
-    TFDS_DATA_DIR=... python -m benchmarks rate --only "JPEG XL"    one codec anew, the others' rows stay
+    TFDS_DATA_DIR=... python -m benchmarks --only speed             all that times and weighs things, no rates
+    TFDS_DATA_DIR=... python -m benchmarks rate --codec "JPEG XL"   one codec anew, the others' rows stay
     python -m benchmarks report                         REPORT.md, report.html and pictures from results.json
 
 Each section replaces its part of results.json as soon as it is done. Needs the extra ``bench``.
@@ -33,6 +34,7 @@ from codec.training.data import load_dataset, load_training, sample_digits
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / ".bench-cache"
 _SECTIONS = ("rate", "bjontegaard", "gallery", *SPEED, "report")
+_GROUPS = {"speed": (*SPEED, "report")}
 _QUICK_TRAINING = 2000
 
 
@@ -68,17 +70,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of {', '.join(_SECTIONS)}")
+    choices = ", ".join([*_SECTIONS, *_GROUPS])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of {choices}; all if left out")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="SECTION", help="another way to name one"
+    )
     parser.add_argument("--quick", action="store_true", help="small: sample digits, few rounds")
     parser.add_argument("--out", type=Path, help="folder of the results; benchmarks/results if left out")
-    parser.add_argument("--only", action="append", metavar="CODEC", help="of rate and gallery, these alone")
+    parser.add_argument("--codec", action="append", metavar="CODEC", help="of rate and gallery, these alone")
     options = parser.parse_args()
-    unknown = set(options.sections) - set(_SECTIONS)
+    named = options.sections + options.only
+    sections = [section for name in named for section in _GROUPS.get(name, (name,))]
+    unknown = set(sections) - set(_SECTIONS)
     if unknown:
-        parser.error(f"expected sections among {', '.join(_SECTIONS)}, found {', '.join(sorted(unknown))}")
+        parser.error(f"expected sections among {choices}, found {', '.join(sorted(unknown))}")
     out = options.out or (_CACHE / "quick" if options.quick else ROOT / "benchmarks" / "results")
     try:
-        run(options.sections or list(_SECTIONS), out, quick=options.quick, only=options.only)
+        run(sections or list(_SECTIONS), out, quick=options.quick, only=options.codec)
     except CodecError as error:
         sys.exit(f"python -m benchmarks: {error}")
 
