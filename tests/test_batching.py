@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from codec import batching, load_decoder, load_encoder
 from codec.batching import apply_in_batches, in_threads
+from codec.samples import sample_images
 
 
 def calls_for(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -40,6 +42,19 @@ def test_threads_keep_the_order_and_pass_errors_on() -> None:
     assert in_threads(lambda item: item * item, items) == [item * item for item in items]
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda item: 1 // (item - 50), items)
+
+
+def test_the_number_of_cores_changes_neither_packets_nor_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.repeat(sample_images(), 2, axis=0)
+    for name in ("article", "mnist"):
+        encoder, decoder = load_encoder(name), load_decoder(name)
+        packets, pixels = [], []
+        for cores in (1, 3):
+            monkeypatch.setattr(batching, "_cores", lambda cores=cores: cores)
+            packets.append(encoder.encode(images))
+            pixels.append(decoder.decode(packets[-1]))
+        assert packets[0] == packets[1]
+        np.testing.assert_array_equal(pixels[0], pixels[1])
 
 
 def test_work_is_shared_out_among_the_cores_this_process_may_use() -> None:

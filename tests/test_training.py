@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
+from codec import batching
 from codec.architecture import Convolutional, Dense
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
@@ -22,7 +24,16 @@ from codec.evaluation import psnr
 from codec.imagefiles import read_image
 from codec.training.calibration import table_from_counts
 from codec.training.data import Dataset
-from codec.training.loop import EpochMetrics, InterruptedRunError, State, Watcher
+from codec.training.distortion import Distortion
+from codec.training.loop import (
+    EpochMetrics,
+    InterruptedRunError,
+    State,
+    Watcher,
+    initial_state,
+    objective_for,
+    train_step,
+)
 from codec.training.losses import LOSSES
 from codec.training.objective import Weights
 from codec.training.run import run
@@ -57,6 +68,33 @@ def test_another_seed_gives_other_weights(uninterrupted: Weights, data: Dataset,
 def test_a_resumed_run_goes_on_exactly(uninterrupted: Weights, data: Dataset, tmp_path: Path) -> None:
     trained(replace(SETTINGS, epochs=1), data, tmp_path)
     assert same(uninterrupted, trained(SETTINGS, data, tmp_path, resume=True))
+
+
+def one_step(data: Dataset, settings: Settings) -> Weights:
+    objective = objective_for(settings, len(data.training))
+    state = initial_state(objective, data.training)
+    after = train_step(
+        objective, "distortion", settings, state, jnp.asarray(data.training), np.arange(settings.batch_size)
+    )
+    return after.weights
+
+
+def test_a_batch_in_parts_takes_the_step_of_the_whole(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(SETTINGS, noise=0.0)
+    whole = one_step(data, settings)
+    monkeypatch.setattr(Distortion, "part_images", 6)  # parts of 6, 5 and 5
+    parts = one_step(data, settings)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_number_of_cores_changes_nothing(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Distortion, "part_images", 4)
+    weights = []
+    for cores in (1, 3):
+        monkeypatch.setattr(batching, "_cores", lambda cores=cores: cores)
+        weights.append(one_step(data, SETTINGS))
+    assert same(*weights)
 
 
 class PressesCtrlC(Watcher):
