@@ -44,8 +44,24 @@ def test_threads_keep_the_order_and_pass_errors_on() -> None:
         in_threads(lambda item: 1 // (item - 50), items)
 
 
+def test_threads_in_threads_have_a_part_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_cores", lambda: 4)
+    seen: set[int] = set()
+
+    def inner(_: int) -> None:
+        seen.add(threading.get_ident())
+
+    def outer(_: int) -> int:
+        in_threads(inner, range(50))
+        return threading.active_count()
+
+    assert max(in_threads(outer, range(2))) <= threading.active_count() + 2 + 2 * 2
+    assert in_threads(lambda _: in_threads(inner, range(3)), range(4)) == [[None] * 3] * 4
+    assert threading.get_ident() not in seen
+
+
 def test_the_number_of_cores_changes_neither_packets_nor_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = np.repeat(sample_images(), 2, axis=0)
+    images = np.repeat(sample_images(), 11, axis=0)  # two chunks
     for name in ("article", "mnist"):
         encoder, decoder = load_encoder(name), load_decoder(name)
         packets, pixels = [], []

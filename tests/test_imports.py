@@ -32,7 +32,7 @@ TRAINING = {
 }
 SENDER = {"codec.analysis", "codec.encoder", "codec.packet_writer", "codec.rounding"}
 RECEIVER = {"codec.numpy_synthesis", "codec.synthesis", "codec.decoder", "codec.packet_reader"}
-NETWORKS = {"jax", "jaxlib", "flax", "codec.batching", "codec.layers", "codec.synthesis"}
+NETWORKS = {"jax", "jaxlib", "flax", "codec.layers", "codec.synthesis"}
 """What decoding loads for many images, and for few does not."""
 
 

@@ -8,13 +8,16 @@ on the number of cores.
 
 import math
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import jax
 
 __all__ = ["ONE_THREAD", "apply_in_batches", "batches", "in_threads"]
 
@@ -40,14 +43,26 @@ def batches(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """``function`` of each item, in their order, on a thread for each core that this process may use."""
+    """``function`` of each item, in their order, on a thread for each core that this process may use.
+
+    Where ``function`` calls this again, its threads have their part of the cores.
+    """
     listed = list(items)
-    threads = min(len(listed), _cores())
+    share = getattr(_here, "cores", None) or _cores()
+    threads = min(len(listed), share)
     if threads < 2:
         return [function(item) for item in listed]
+
+    def start() -> None:
+        _here.cores = share // threads
+
     # For this call alone: threads that stayed would not be there in a forked process.
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=start) as pool:
         return list(pool.map(function, listed))
+
+
+_here = threading.local()
+"""``cores``: how many this thread may share its work out to, where another has given it some."""
 
 
 def _cores() -> int:
@@ -57,7 +72,7 @@ def _cores() -> int:
 
 
 def apply_in_batches(
-    function: Callable[..., jax.Array], parameters: Any, array: NDArray[Any], *arguments: Any
+    function: "Callable[..., jax.Array]", parameters: Any, array: NDArray[Any], *arguments: Any
 ) -> NDArray[Any]:
     """``function(parameters, part, *arguments)`` over parts of ``array`` [N, ...], joined again.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import numpy_synthesis
+from codec.batching import apply_in_batches, in_threads
 from codec.bundle import Bundle
 from codec.errors import ImageError, OptionError, PacketError, WrongPairError
 from codec.images import crop
@@ -134,7 +135,6 @@ class Decoder:
         """The synthesis in JAX."""
         import jax
 
-        from codec.batching import apply_in_batches
         from codec.synthesis import synthesise
 
         function = partial(synthesise, self.bundle.pair.architecture)
@@ -153,7 +153,8 @@ class Decoder:
             LimitError: over the limits.
         """
         header, size, chunks = self._open(packet)
-        parts = [self._decode_chunk(header, size, chunk).images for chunk in self._all_at_once(size, chunks)]
+        decoded = in_threads(partial(self._decode_chunk, header, size), self._all_at_once(size, chunks))
+        parts = [chunk.images for chunk in decoded]
         channels = self.bundle.pair.architecture.image_channels
         return np.concatenate([np.empty((0, *size, channels), np.uint8), *parts])
 

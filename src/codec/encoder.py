@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
 from codec.architecture import Architecture
-from codec.batching import ONE_THREAD, apply_in_batches
+from codec.batching import ONE_THREAD, apply_in_batches, in_threads
 from codec.bundle import Bundle
 from codec.errors import BundleError, ImageError, OptionError
 from codec.images import as_batch, pad, to_float
@@ -131,15 +131,14 @@ class Encoder:
         header = self._header(batch, quality, listed is not None)
         if compact:
             self._check_compact(batch, header)
-            self._check_chunk(batch)
-            packet = write_compact(header, self._payload(batch, header.quality, effort))
+            packet = write_compact(header, self._coded(batch, header.quality, effort)[1])
         elif len(batch) > self._chunk_images(batch):
-            pieces = self._stream(header, _split(batch, self._chunk_images(batch)), listed, effort)
-            packet = b"".join(pieces)
+            code = partial(self._coded, quality=header.quality, effort=effort)
+            coded = in_threads(code, _split(batch, self._chunk_images(batch)))
+            packet = b"".join(self._stream(header, coded, listed))
         else:
-            self._check_chunk(batch)
-            chunk = Chunk(0, len(batch), self._payload(batch, header.quality, effort), listed)
-            packet = write_packet(header, chunk, self.limits)
+            count, payload = self._coded(batch, header.quality, effort)
+            packet = write_packet(header, Chunk(0, count, payload, listed), self.limits)
         self.limits.check("packet_bytes", len(packet), "packet: bytes")
         return packet
 
@@ -169,19 +168,20 @@ class Encoder:
             raise ImageError("images: expected at least one batch, found none")
         header = self._header(first, quality, names is not None, stream=True)
         chunks = _rechunk(chain([first], arrays), self._chunk_images(first))
-        return self._stream(header, chunks, names, effort)
+        coded = (self._coded(batch, header.quality, effort) for batch in chunks)
+        return self._stream(header, coded, names)
 
     def _stream(
-        self, header: Header, chunks: Iterable[NDArray[Any]], names: Iterable[str] | None, effort: int
+        self, header: Header, coded: Iterable[tuple[int, bytes]], names: Iterable[str] | None
     ) -> Iterator[bytes]:
+        """The pieces of a stream of chunks, given how many images are in each, and its payload."""
         header = Header("stream", header.quality, header.pair, header.shape, header.named)
         writer = StreamWriter(header, self.limits)
         names = None if names is None else iter(names)
         yield writer.header()
-        for batch in chunks:
-            self._check_chunk(batch)
-            taken = None if names is None else tuple(islice(names, len(batch)))
-            yield writer.chunk(len(batch), self._payload(batch, header.quality, effort), taken)
+        for count, payload in coded:
+            taken = None if names is None else tuple(islice(names, count))
+            yield writer.chunk(count, payload, taken)
         if names is not None and next(names, None) is not None:
             raise ImageError("image names: expected one for each image, found more")
         yield writer.trailer()
@@ -234,12 +234,11 @@ class Encoder:
     def _chunk_images(self, batch: NDArray[Any]) -> int:
         return min(_CHUNK_IMAGES, max(1, _CHUNK_PIXELS // int(np.prod(batch.shape[1:]))))
 
-    def _check_chunk(self, batch: NDArray[Any]) -> None:
-        count, height, width, _ = batch.shape
-        self.bundle.pair.check_chunk(count, height, width, self.limits)
-
-    def _payload(self, batch: NDArray[Any], quality: int, effort: int) -> bytes:
+    def _coded(self, batch: NDArray[Any], quality: int, effort: int) -> tuple[int, bytes]:
+        """How many images one chunk has, and its payload."""
         pair = self.bundle.pair
+        count, height, width, _ = batch.shape
+        pair.check_chunk(count, height, width, self.limits)
         pixels = self._pixels(batch)
         codes = self._codes_of_pixels(pixels, quality)
         if effort and can_steer(self.bundle, quality):
@@ -247,7 +246,7 @@ class Encoder:
             symbols = steer(self._parameters, pair.context, pixels, codes, quality, effort)
         else:
             symbols = quantise(codes, pair.steps[quality])
-        return encode_symbols(symbols, pair, quality)
+        return count, encode_symbols(symbols, pair, quality)
 
 
 def _check_effort(effort: int) -> None:
