@@ -1,10 +1,10 @@
 """All benchmarks, side by side on one machine, and the report of them.
 
-    TFDS_DATA_DIR=... python -m benchmarks              everything, on MNIST's test images: takes hours
-    python -m benchmarks --quick                        everything small, on the sample digits: a few minutes
-    TFDS_DATA_DIR=... python -m benchmarks --only speed             all that times and weighs things, no rates
-    TFDS_DATA_DIR=... python -m benchmarks rate --codec "JPEG XL"   one codec anew, the others' rows stay
-    python -m benchmarks report                         REPORT.md, report.html and pictures from results.json
+    TFDS_DATA_DIR=... python -m benchmarks    everything, on MNIST's test images: takes hours
+    python -m benchmarks --quick              everything small, on the sample digits: a few minutes
+    python -m benchmarks --only speed         all that is timed or weighed, and no rates
+    python -m benchmarks rate --codec NAME    one codec anew, the others' rows stay
+    python -m benchmarks report               REPORT.md, report.html and pictures from results.json
 
 Each section replaces its part of results.json as soon as it is done. Needs the extra ``bench``.
 """

@@ -27,7 +27,7 @@ from benchmarks.verdict import named, ordered
 from codec.loading import pretrained
 
 ROOT = Path(__file__).parent.parent
-_PEERS = ("PCA", "TensorFlow Compression")
+_PEERS = ("PCA", "TensorFlow Compression", "CompressAI")
 """How the names of the linear and learned peers of the main table start."""
 _LOSSLESS_BEST = 3
 

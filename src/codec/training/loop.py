@@ -106,7 +106,6 @@ def initial_state(objective: Objective, images: np.ndarray, start: Weights | Non
     return State(weights, objective.optimiser().init(weights), jnp.int32(0), jnp.zeros(sums.shape))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=ONE_THREAD)
 def _gradients(
     objective: Objective,
     phase: str,
@@ -130,7 +129,6 @@ def _gradients(
     return gradients, sums
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
 def _update(
     objective: Objective, state: State, parts: Sequence[tuple[Weights, Array]], shares: Sequence[float]
 ) -> State:
@@ -144,10 +142,22 @@ def _update(
     return State(weights, optimiser, state.step + 1, sum((sums for _, sums in parts), state.sums))
 
 
+_part_gradients = jax.jit(_gradients, static_argnums=(0, 1, 2), compiler_options=ONE_THREAD)
+_update_from_parts = jax.jit(_update, static_argnums=0, donate_argnums=1)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+def _step_in_one(
+    objective: Objective, phase: str, settings: Settings, state: State, images: Array, indices: Array
+) -> State:
+    found = _gradients(objective, phase, settings, state.weights, images, indices, (state.step, 0))
+    return _update(objective, state, [found], [1.0])
+
+
 def train_step(
     objective: Objective, phase: str, settings: Settings, state: State, images: Array, indices: np.ndarray
 ) -> State:
-    """The state after one step on a batch, whose parts go side by side on threads.
+    """The state after one step on a batch, whose parts, if there are several, go side by side on threads.
 
     Args:
         phase: of the objective.
@@ -157,15 +167,19 @@ def train_step(
     """
     size = objective.part_images if jax.default_backend() == "cpu" else len(indices)
     parts = np.array_split(indices, -(-len(indices) // size))
+    after: State
+    if len(parts) == 1:
+        after = _step_in_one(objective, phase, settings, state, images, indices)
+        return after
 
     def gradients(part: int) -> tuple[Weights, Array]:
-        found: tuple[Weights, Array] = _gradients(
+        found: tuple[Weights, Array] = _part_gradients(
             objective, phase, settings, state.weights, images, parts[part], (state.step, part)
         )
         return found
 
     shares = [len(part) / len(indices) for part in parts]
-    after: State = _update(objective, state, in_threads(gradients, range(len(parts))), shares)
+    after = _update_from_parts(objective, state, in_threads(gradients, range(len(parts))), shares)
     return after
 
 

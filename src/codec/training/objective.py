@@ -36,12 +36,14 @@ class Objective(Protocol):
 
     Attributes:
         validation_images: how many are worth looking at after each epoch.
-        part_images: how many a processor's core takes at once: their activations should fit its cache, and
-            large weights, which are read anew for each part, should be read seldom.
+        part_images: how many a processor's core takes at once in training: their activations should fit its
+            cache, but weights are read, and their gradients written, for each part anew.
     """
 
     validation_images: int
-    part_images: int
+
+    @property
+    def part_images(self) -> int: ...
 
     def initial_weights(self, images: Images, start: Weights | None = None) -> Weights:
         """Weights to start from; ``images`` are the training images, padded, uint8 [N, H, W, C].

@@ -102,7 +102,11 @@ class RateDistortion:
     settings: Settings
     steps: int
     validation_images = 1000
-    part_images = 64
+
+    @property
+    def part_images(self) -> int:
+        """Few where the networks are convolutions; dense layers are read as seldom as can be."""
+        return 32 if isinstance(self.settings.architecture, Convolutional) else self.settings.batch_size
 
     @property
     def qualities(self) -> int:
