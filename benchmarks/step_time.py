@@ -19,10 +19,11 @@ import optax
 from numpy.typing import NDArray
 
 from codec.images import to_float
-from codec.training.loop import initial_state, objective_for, train_step
+from codec.training.loop import objective_for
 from codec.training.losses import binary_cross_entropy
 from codec.training.objective import Weights
 from codec.training.settings import Settings
+from codec.training.step import initial_state, train_step
 
 _ROUNDS = 15
 ARTICLE = Settings()

@@ -26,12 +26,13 @@ from codec.logistic import nats
 from codec.tables import TOTAL
 from codec.training.data import Dataset
 from codec.training.integers import context_model, logistic_tables, rounded_weights
-from codec.training.loop import InterruptedRunError, State, Watcher, objective_for
+from codec.training.loop import InterruptedRunError, Watcher, objective_for
 from codec.training.objective import Weights
 from codec.training.prior import Prior, default_groups, on_grid
 from codec.training.rate_distortion import RateDistortion
 from codec.training.run import run
 from codec.training.settings import Settings
+from codec.training.step import State
 from tests.conftest import random_prior, same, trained
 
 LAMBDAS = (5e3, 5e4, 5e5)

@@ -25,19 +25,12 @@ from codec.imagefiles import read_image
 from codec.training.calibration import table_from_counts
 from codec.training.data import Dataset
 from codec.training.distortion import Distortion
-from codec.training.loop import (
-    EpochMetrics,
-    InterruptedRunError,
-    State,
-    Watcher,
-    initial_state,
-    objective_for,
-    train_step,
-)
+from codec.training.loop import EpochMetrics, InterruptedRunError, Watcher, objective_for
 from codec.training.losses import LOSSES
 from codec.training.objective import Weights
 from codec.training.run import run
 from codec.training.settings import Settings, settings_for, spread
+from codec.training.step import State, initial_state, train_step
 from tests.conftest import same, trained
 
 SMALL = Convolutional(code_channels=4, layers=2, filters=4)

@@ -43,7 +43,7 @@ Phases = tuple[Array, Array, Array, Array]
 
 
 def _convolve(x: Array, kernel: Array, padding: Any) -> Array:
-    if kernel.shape[:2] == (1, 1):
+    if kernel.shape[:2] == (1, 1):  # a matrix product, which XLA does not see in it
         return x @ kernel[0, 0]
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT)
 

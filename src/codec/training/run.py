@@ -26,9 +26,10 @@ from codec.pictures import picture_rows
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
 from codec.training.export import export_pair
-from codec.training.loop import EpochMetrics, State, Watcher, check_data, objective_for, train
+from codec.training.loop import EpochMetrics, Watcher, check_data, objective_for, train
 from codec.training.objective import Figures
 from codec.training.settings import Settings
+from codec.training.step import State
 
 __all__ = ["run"]
 

@@ -1,0 +1,116 @@
+"""One step of the training: a batch to the state after it, in parts where a processor gains by that."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from codec.batching import ONE_THREAD, in_threads
+from codec.images import to_float
+from codec.training.objective import Objective, Weights
+from codec.training.settings import Settings
+
+__all__ = ["State", "initial_state", "train_step"]
+
+
+class State(NamedTuple):
+    """All that a step changes, and all that a checkpoint holds.
+
+    ``sums`` adds up what the objective says of the running epoch's batches.
+    """
+
+    weights: Weights
+    optimiser: optax.OptState
+    step: Array
+    sums: Array
+
+
+def initial_state(objective: Objective, images: np.ndarray, start: Weights | None = None) -> State:
+    """Fresh weights, or those of a trained pair, and a fresh optimiser for training on uint8 ``images``."""
+    weights = objective.initial_weights(images, start)
+    sums = jax.eval_shape(
+        objective.validate, weights, jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.float32)
+    )
+    return State(weights, objective.optimiser().init(weights), jnp.int32(0), jnp.zeros(sums.shape))
+
+
+def _gradients(
+    objective: Objective,
+    phase: str,
+    settings: Settings,
+    weights: Weights,
+    images: Array,
+    indices: Array,
+    place: tuple[Array, int],
+) -> tuple[Weights, Array]:
+    """Of the loss of some images, and the objective's sums over them; ``place`` is step and part."""
+    targets = to_float(images[indices])
+    inputs = targets
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed + 1), place[0]), place[1])
+    if settings.noise:
+        inputs = inputs + settings.noise * jax.random.normal(key, inputs.shape)
+        inputs = jnp.clip(inputs, 0, 1)
+    (_, sums), gradients = jax.value_and_grad(
+        lambda weights: objective.loss(phase, weights, inputs, targets, jax.random.fold_in(key, 1)),
+        has_aux=True,
+    )(weights)
+    return gradients, sums
+
+
+def _update(
+    objective: Objective, state: State, parts: Sequence[tuple[Weights, Array]], shares: Sequence[float]
+) -> State:
+    """The state after a step: gradients of a batch's parts, each with its share of the images, made one."""
+    gradients = jax.tree.map(
+        lambda *found: sum(share * one for share, one in zip(shares, found, strict=True)),
+        *(gradient for gradient, _ in parts),
+    )
+    updates, optimiser = objective.optimiser().update(gradients, state.optimiser, state.weights)
+    weights = optax.apply_updates(state.weights, updates)
+    return State(weights, optimiser, state.step + 1, sum((sums for _, sums in parts), state.sums))
+
+
+_part_gradients = jax.jit(_gradients, static_argnums=(0, 1, 2), compiler_options=ONE_THREAD)
+_update_from_parts = jax.jit(_update, static_argnums=0, donate_argnums=1)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+def _step_in_one(
+    objective: Objective, phase: str, settings: Settings, state: State, images: Array, indices: Array
+) -> State:
+    found = _gradients(objective, phase, settings, state.weights, images, indices, (state.step, 0))
+    return _update(objective, state, [found], [1.0])
+
+
+def train_step(
+    objective: Objective, phase: str, settings: Settings, state: State, images: Array, indices: np.ndarray
+) -> State:
+    """The state after one step on a batch, whose parts, if there are several, go side by side on threads.
+
+    Args:
+        phase: of the objective.
+        state: is used up.
+        images: all training images, padded, uint8 [N, H, W, C].
+        indices: of the batch's images among them.
+    """
+    size = objective.part_images if jax.default_backend() == "cpu" else len(indices)
+    parts = np.array_split(indices, -(-len(indices) // size))
+    after: State
+    if len(parts) == 1:
+        after = _step_in_one(objective, phase, settings, state, images, indices)
+        return after
+
+    def gradients(part: int) -> tuple[Weights, Array]:
+        found: tuple[Weights, Array] = _part_gradients(
+            objective, phase, settings, state.weights, images, parts[part], (state.step, part)
+        )
+        return found
+
+    shares = [len(part) / len(indices) for part in parts]
+    after = _update_from_parts(objective, state, in_threads(gradients, range(len(parts))), shares)
+    return after
