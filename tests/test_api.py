@@ -25,6 +25,7 @@ PUBLIC = [
     "Decoder",
     "Encoder",
     "FileError",
+    "ForkedProcessError",
     "ImageError",
     "LimitError",
     "Limits",

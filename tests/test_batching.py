@@ -1,14 +1,18 @@
 """Any number of images through functions compiled for a few batch sizes."""
 
+import gc
 import os
 import threading
+import weakref
 
+import jax
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from codec import batching, load_decoder, load_encoder
-from codec.batching import apply_in_batches, in_threads
+from codec.architecture import Convolutional
+from codec.batching import COMPILED, apply_in_batches, compiled_for, in_threads
 from codec.samples import sample_images
 
 
@@ -35,6 +39,22 @@ def test_small_images_go_in_batches_of_three_sizes(count: int) -> None:
 def test_large_images_are_not_filled_up_to_many_times_their_size() -> None:
     assert calls_for((17, 400, 400, 1)) == [(1, 400, 400, 1)] * 17
     assert calls_for((3, 100, 100, 1)) == [(16, 100, 100, 1)]
+
+
+def test_what_is_compiled_for_a_size_goes_when_many_others_follow() -> None:
+    def network(architecture: Convolutional, factor: int, x: jax.Array, quality: int) -> jax.Array:
+        return factor * x + quality
+
+    first = weakref.ref(compiled_for(network, Convolutional(), (1, 1)))
+    function = first()
+    assert function is not None
+    assert function is compiled_for(network, Convolutional(), (1, 1))
+    np.testing.assert_array_equal(function(2, np.ones((3, 1, 1), np.float32), 5), np.full((3, 1, 1), 7))
+    del function
+    for side in range(2, 2 + COMPILED):
+        compiled_for(network, Convolutional(), (side, side))
+    gc.collect()
+    assert first() is None
 
 
 def test_threads_keep_the_order_and_pass_errors_on() -> None:

@@ -3,6 +3,8 @@
 Height and width must be whole multiples of the stride s; ``codec.images`` pads them.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
@@ -18,7 +20,7 @@ from codec.layers import (
     space_to_depth,
 )
 
-__all__ = ["ConvolutionalAnalysis", "DenseAnalysis", "build_analysis"]
+__all__ = ["ConvolutionalAnalysis", "DenseAnalysis", "analyse", "build_analysis"]
 
 
 class ConvolutionalAnalysis(nn.Module):
@@ -74,3 +76,10 @@ def build_analysis(architecture: Architecture) -> nn.Module:
         return DenseAnalysis(architecture)
     assert isinstance(architecture, Convolutional)
     return ConvolutionalAnalysis(architecture)
+
+
+def analyse(architecture: Architecture, parameters: Any, images: Array, quality: int) -> Array:
+    """Codes of padded ``images`` at ``quality``: float32 [N, h, w, code channels]."""
+    codes = build_analysis(architecture).apply({"params": parameters}, images, quality)
+    assert isinstance(codes, Array)
+    return codes

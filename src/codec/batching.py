@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,17 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["ONE_THREAD", "apply_in_batches", "batches", "in_threads"]
+    from codec.architecture import Architecture
+
+__all__ = [
+    "COMPILED",
+    "ONE_THREAD",
+    "apply_in_batches",
+    "batch_sizes",
+    "batches",
+    "compiled_for",
+    "in_threads",
+]
 
 ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
 """Options to compile with."""
@@ -27,6 +38,8 @@ _BATCH_SIZES = (1, 16, 64)
 """64 small images' activations about fit a core's cache; the others are for single images and short tails."""
 _BATCH_VALUES = 1 << 18
 """Large images go in smaller batches: filling one up must not cost many times the images themselves."""
+COMPILED = 16
+"""Compiled functions that are kept: each size of images has its own, and a sender may send many sizes."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -71,14 +84,43 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+@lru_cache(COMPILED)
+def compiled_for(
+    network: "Callable[..., jax.Array]", architecture: "Architecture", shape: tuple[int, ...]
+) -> "Callable[..., jax.Array]":
+    """``network(architecture, parameters, batch, quality)`` compiled for batches of rows of one ``shape``.
+
+    What is compiled belongs to the function returned, and goes when that has not been asked for lately.
+    Factors of products are not rounded, as JAX would do by default on a GPU; on a CPU it never does.
+    """
+    import jax
+
+    def precise(*arguments: Any) -> "jax.Array":
+        with jax.default_matmul_precision("highest"):
+            return network(architecture, *arguments)
+
+    return jax.jit(precise, compiler_options=ONE_THREAD)
+
+
+def batch_sizes(shape: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of batches, rising, that rows of ``shape`` go in."""
+    return tuple(size for size in _BATCH_SIZES if size == 1 or size * math.prod(shape) <= _BATCH_VALUES)
+
+
 def apply_in_batches(
-    function: "Callable[..., jax.Array]", parameters: Any, array: NDArray[Any], *arguments: Any
+    function: "Callable[..., jax.Array]",
+    parameters: Any,
+    array: NDArray[Any],
+    *arguments: Any,
+    sizes: Sequence[int] = (),
 ) -> NDArray[Any]:
     """``function(parameters, part, *arguments)`` over parts of ``array`` [N, ...], joined again.
 
     The last part is filled up with copies of its last row to the next fixed size, and cut off again.
+
+    Args:
+        sizes: of the parts; ``batch_sizes`` where there are none.
     """
-    sizes = [s for s in _BATCH_SIZES if s == 1 or s * math.prod(array.shape[1:]) <= _BATCH_VALUES]
 
     def apply(batch: tuple[int, int, int]) -> NDArray[Any]:
         start, end, size = batch
@@ -87,5 +129,5 @@ def apply_in_batches(
             part = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
         return np.asarray(function(parameters, part, *arguments))[: end - start]
 
-    parts = in_threads(apply, batches(len(array), sizes))
+    parts = in_threads(apply, batches(len(array), sizes or batch_sizes(array.shape[1:])))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import numpy_synthesis
-from codec.batching import apply_in_batches, in_threads
+from codec.batching import apply_in_batches, compiled_for, in_threads
 from codec.bundle import Bundle
 from codec.errors import ImageError, OptionError, PacketError, WrongPairError
+from codec.forking import claim_jax
 from codec.images import crop
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
@@ -131,14 +132,19 @@ class Decoder:
         return partial(numpy_synthesis.synthesise, self.bundle.pair.architecture, self.bundle.parameters())
 
     @cached_property
-    def _many(self) -> _Synthesis:
-        """The synthesis in JAX."""
+    def _on_device(self) -> Any:
+        """The weights as JAX holds them."""
         import jax
 
+        return jax.device_put(self.bundle.parameters())
+
+    def _many(self, codes: NDArray[np.float32], quality: int) -> NDArray[np.uint8]:
+        """The synthesis in JAX."""
+        claim_jax()
         from codec.synthesis import synthesise
 
-        function = partial(synthesise, self.bundle.pair.architecture)
-        return partial(apply_in_batches, function, jax.device_put(self.bundle.parameters()))
+        function = compiled_for(synthesise, self.bundle.pair.architecture, codes.shape[1:])
+        return apply_in_batches(function, self._on_device, codes, quality)
 
     def decode(self, packet: bytes | BinaryIO) -> NDArray[np.uint8]:
         """All images of a packet: uint8 [N, H, W, C].

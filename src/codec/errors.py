@@ -13,6 +13,7 @@
     ├── DatasetError          training or test data that is missing or unusable
     ├── TrainingError         a run that cannot start, go on or resume
     ├── FileError             a file or folder that cannot be read or written
+    ├── ForkedProcessError    a process forked from one that used JAX, where JAX cannot run
     └── MissingExtraError     an optional part of the package is not installed
 
 A message says what was expected, what was found and what to do.
@@ -25,6 +26,7 @@ __all__ = [
     "DamagedPacketError",
     "DatasetError",
     "FileError",
+    "ForkedProcessError",
     "ImageError",
     "LimitError",
     "MissingExtraError",
@@ -86,6 +88,10 @@ class TrainingError(CodecError):
 
 class FileError(CodecError):
     """A file or folder that cannot be read or written."""
+
+
+class ForkedProcessError(CodecError):
+    """A process that was forked from one in which JAX was running, and where it cannot run."""
 
 
 class MissingExtraError(CodecError):

@@ -7,7 +7,7 @@ saturate at 16 bits, far outside any table, so that every image encodes.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SYMBOL_MAX", "SYMBOL_MIN", "dequantise", "quantise"]
+__all__ = ["SYMBOL_MAX", "SYMBOL_MIN", "dequantise", "near_edge", "quantise"]
 
 SYMBOL_MIN, SYMBOL_MAX = -(1 << 15), (1 << 15) - 1
 
@@ -18,6 +18,20 @@ def quantise(codes: NDArray[np.float32], steps: NDArray[np.float32]) -> NDArray[
         scaled = np.rint(codes / steps)
     symbols: NDArray[np.int32] = np.clip(scaled, SYMBOL_MIN, SYMBOL_MAX).astype(np.int32)
     return symbols
+
+
+def near_edge(codes: NDArray[np.float32], steps: NDArray[np.float32], reach: float) -> NDArray[np.bool_]:
+    """Where a slightly different code would be another symbol: bool of the shape of ``codes`` [..., C].
+
+    Args:
+        codes, steps: as for ``quantise``.
+        reach: how different, in steps, and relative to the code where it is larger than a step.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = codes / steps
+        from_edge = np.abs(scaled - np.floor(scaled) - np.float32(0.5))
+        near: NDArray[np.bool_] = from_edge < reach * np.maximum(np.abs(scaled), 1)
+    return near
 
 
 def dequantise(symbols: NDArray[np.int32], steps: NDArray[np.float32]) -> NDArray[np.float32]:

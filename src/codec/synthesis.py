@@ -1,15 +1,12 @@
 """The receiver's half: codes to images, float32 [N, h, w, code channels] to [N, h s, w s, C] in 0..1."""
 
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from codec.architecture import Architecture, Convolutional, Dense
-from codec.batching import ONE_THREAD
 from codec.layers import (
     HE_NORMAL,
     Convolution,
@@ -111,7 +108,6 @@ def build_synthesis(architecture: Architecture) -> nn.Module:
     return ConvolutionalSynthesis(architecture)
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=ONE_THREAD)
 def synthesise(architecture: Architecture, parameters: Any, codes: Array, quality: int) -> Array:
     """Images of ``codes`` at ``quality`` as bytes: uint8 [N, H, W, C], halves to even."""
     images = build_synthesis(architecture).apply({"params": parameters}, codes, quality)
