@@ -3,9 +3,10 @@
     python -m tests.soak --minutes 60
 
 Threads share one encoder and one decoder of each shipped pair. They encode and decode digits in batches of
-many sizes, at every quality, in every framing, images of other sizes too, and read damaged packets, which must
-be refused. Every packet and every image is compared with the first one made of the same. A line a minute; exit
-status 1 if a result differed, or if the memory of the process grew after its first tenth by more than stated.
+many sizes, at every quality, in every framing, images of other sizes too, and read damaged packets, which
+must be refused. Every packet and every image is compared with the first one made of the same. A line a
+minute; exit status 1 if a result differed, or if the process's memory grew after its first tenth by more than
+stated.
 """
 
 import argparse
