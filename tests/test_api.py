@@ -27,11 +27,17 @@ PUBLIC = [
     "FileError",
     "ForkedProcessError",
     "ImageError",
+    "KeyFileError",
     "LimitError",
     "Limits",
     "MissingExtraError",
     "OptionError",
     "PacketError",
+    "PublicKey",
+    "SealError",
+    "SealingKey",
+    "SignatureError",
+    "SigningKey",
     "TrainingError",
     "WrongPairError",
     "WrongSideError",
@@ -42,6 +48,10 @@ PUBLIC = [
     "load_decoder",
     "load_encoder",
     "pretrained",
+    "seal",
+    "sign_bundle",
+    "unseal",
+    "verify_bundle",
 ]
 
 

@@ -20,17 +20,23 @@ if TYPE_CHECKING:
         FileError,
         ForkedProcessError,
         ImageError,
+        KeyFileError,
         LimitError,
         MissingExtraError,
         OptionError,
         PacketError,
+        SealError,
+        SignatureError,
         TrainingError,
         WrongPairError,
         WrongSideError,
     )
     from codec.inspection import inspect
+    from codec.keys import PublicKey, SealingKey, SigningKey
     from codec.limits import Limits
     from codec.loading import pretrained
+    from codec.sealing import seal, unseal
+    from codec.signing import sign_bundle, verify_bundle
 
 __all__ = [
     "Bundle",
@@ -45,11 +51,17 @@ __all__ = [
     "FileError",
     "ForkedProcessError",
     "ImageError",
+    "KeyFileError",
     "LimitError",
     "Limits",
     "MissingExtraError",
     "OptionError",
     "PacketError",
+    "PublicKey",
+    "SealError",
+    "SealingKey",
+    "SignatureError",
+    "SigningKey",
     "TrainingError",
     "WrongPairError",
     "WrongSideError",
@@ -60,6 +72,10 @@ __all__ = [
     "load_decoder",
     "load_encoder",
     "pretrained",
+    "seal",
+    "sign_bundle",
+    "unseal",
+    "verify_bundle",
 ]
 
 _HOMES = {
@@ -68,12 +84,19 @@ _HOMES = {
     "Decoder": "decoder",
     "Encoder": "encoder",
     "Limits": "limits",
+    "PublicKey": "keys",
+    "SealingKey": "keys",
+    "SigningKey": "keys",
     "decode": "decoder",
     "encode": "encoder",
     "inspect": "inspection",
     "load_decoder": "decoder",
     "load_encoder": "encoder",
     "pretrained": "loading",
+    "seal": "sealing",
+    "sign_bundle": "signing",
+    "unseal": "sealing",
+    "verify_bundle": "signing",
 }
 
 

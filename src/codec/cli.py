@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codec.cli_keys import (
+    SealOption,
+    TrustOption,
+    UnsealOption,
+    keygen,
+    opened,
+    sealed,
+    sealing_key,
+    sign,
+    verify,
+)
 from codec.errors import CodecError, OptionError
 
 if TYPE_CHECKING:
@@ -80,13 +91,16 @@ def encode(
         bool,
         typer.Option("--compact", help="Six bytes of framing for one image; no name travels with it."),
     ] = False,
+    seal: SealOption = None,
+    trust: TrustOption = None,
 ) -> None:
     """Encode images of one size to a packet."""
     from codec.encoder import load_encoder
-    from codec.files import write_bytes, write_pieces
+    from codec.files import write_pieces
     from codec.imagefiles import image_paths, read_images
 
-    sender = load_encoder(encoder)
+    key = sealing_key(seal)
+    sender = load_encoder(encoder, trusted=trust or None)
     # The bytes of standard input are no file that could name itself.
     paths = [Path("-")] if images == ["-"] else image_paths(images)
     carried = _unique_names(paths) if names and not compact and images != ["-"] else None
@@ -96,11 +110,10 @@ def encode(
             raise OptionError(f"--compact: expected one image, found {len(paths)}")
         (image,) = pixels
         packet = sender.encode(image, quality=quality, names=carried, compact=compact, effort=effort)
-        length = len(packet)
-        write_bytes(output, packet)
+        length = write_pieces(output, sealed([packet], key))
     else:
         pieces = sender.encode_stream(pixels, quality=quality, names=carried, effort=effort)
-        length = write_pieces(output, pieces)
+        length = write_pieces(output, sealed(pieces, key))
     each = length / len(paths)
     typer.echo(f"{_counted(len(paths))}, {length:,} bytes, {each:.1f} an image", err=True)
 
@@ -135,18 +148,21 @@ def decode(
             "--salvage", help="Pass over damage in a long packet, write the rest, tell what is gone."
         ),
     ] = False,
+    key: UnsealOption = None,
+    trust: TrustOption = None,
 ) -> None:
     """Decode a packet to PNG files, named as the images were or by their number."""
     from codec.decoder import load_decoder
     from codec.errors import DamagedPacketError, FileError, PacketError
-    from codec.files import standard_input, write_bytes
+    from codec.files import write_bytes
     from codec.imagefiles import png_bytes
 
-    receiver = load_decoder(decoder)
+    secret = sealing_key(key)
+    receiver = load_decoder(decoder, trusted=trust or None)
     written: set[str] = set()
     gaps: list[tuple[int, int | None]] = []
     try:
-        with standard_input() if packet == "-" else open(packet, "rb") as file:
+        with opened(packet, secret) as file:
             on_missing = (lambda *gap: gaps.append(gap)) if salvage else None
             for part in receiver.decode_stream(file, on_missing):
                 output.mkdir(parents=True, exist_ok=True)
@@ -175,7 +191,7 @@ def inspect(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a packet or a bundle and tell what it holds."""
+    """Check a packet or a bundle and tell what it holds; of a sealed packet, which key it needs."""
     from codec.files import read_bytes
     from codec.inspection import inspect as inspect_bytes
     from codec.limits import DEFAULT_LIMITS
@@ -324,6 +340,7 @@ def evaluate(
     ] = None,
     quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
     effort: EffortOption = 0,
+    trust: TrustOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure rate (bytes of a real packet), distortion (after decoding it) and speed, for each quality."""
@@ -334,7 +351,8 @@ def evaluate(
     from codec.evaluation import evaluate as measure
     from codec.inspection import json_values
 
-    sender, receiver = load_encoder(encoder), load_decoder(decoder)
+    trusted = trust or None
+    sender, receiver = load_encoder(encoder, trusted=trusted), load_decoder(decoder, trusted=trusted)
     qualities = _qualities(quality, sender)
     pixels = _evaluation_images(dataset, split, images)
     rows = measure(sender, receiver, pixels, qualities, effort)
@@ -364,6 +382,10 @@ def _evaluation_images(dataset: str | None, split: str, images: Path | None) -> 
     if (dataset is None) == (images is None):
         raise OptionError("expected one of --dataset and --images")
     return load_dataset(dataset, split) if dataset else load_images(str(images))
+
+
+for command in (keygen, sign, verify):
+    app.command()(command)
 
 
 def main() -> None:

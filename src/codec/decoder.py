@@ -21,6 +21,7 @@ from codec.packet import Chunk, Header
 from codec.packet_reader import OnMissing, read_packet
 from codec.quantise import dequantise
 from codec.runs import decode_symbols
+from codec.signing import Trusted
 
 __all__ = ["Decoded", "Decoder", "decode", "load_decoder"]
 
@@ -247,13 +248,23 @@ class Decoder:
         return Decoded(chunk.first, crop(self._images(codes, header.quality), *size), chunk.names)
 
 
-def load_decoder(name_or_path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Decoder:
+def load_decoder(
+    name_or_path: str | os.PathLike[str],
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    trusted: Trusted | None = None,
+) -> Decoder:
     """The decoder of a shipped pair, by name, or of a bundle file, by path.
 
+    Args:
+        trusted: if given, a public key, the path of one's file, or several, one of which must have signed the
+            bundle. Unsigned, changed and other people's bundles, and shipped pairs, are then refused.
+
     Raises:
-        FileError, BundleError, WrongSideError, LimitError: see ``codec.errors``.
+        FileError, BundleError, WrongSideError, SignatureError, LimitError: see ``codec.errors``.
+        OptionError, KeyFileError, MissingExtraError: of ``trusted``, see ``codec.verify_bundle``.
     """
-    return Decoder(load_bundle(name_or_path, "decoder", limits), limits)
+    return Decoder(load_bundle(name_or_path, "decoder", limits, trusted), limits)
 
 
 def decode(packet: bytes | BinaryIO, decoder: Decoder | str | os.PathLike[str]) -> NDArray[np.uint8]:

@@ -25,6 +25,7 @@ from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.quantise import near_edge, quantise
 from codec.rounding import MAX_EFFORT, can_steer, steer
 from codec.runs import encode_symbols
+from codec.signing import Trusted
 
 __all__ = ["Encoder", "encode", "load_encoder"]
 
@@ -306,13 +307,23 @@ def _rechunk(batches: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any
         yield np.concatenate(held)
 
 
-def load_encoder(name_or_path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Encoder:
+def load_encoder(
+    name_or_path: str | os.PathLike[str],
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    trusted: Trusted | None = None,
+) -> Encoder:
     """The encoder of a shipped pair, by name, or of a bundle file, by path.
 
+    Args:
+        trusted: if given, a public key, the path of one's file, or several, one of which must have signed the
+            bundle. Unsigned, changed and other people's bundles, and shipped pairs, are then refused.
+
     Raises:
-        FileError, BundleError, WrongSideError, LimitError: see ``codec.errors``.
+        FileError, BundleError, WrongSideError, SignatureError, LimitError: see ``codec.errors``.
+        OptionError, KeyFileError, MissingExtraError: of ``trusted``, see ``codec.verify_bundle``.
     """
-    return Encoder(load_bundle(name_or_path, "encoder", limits), limits)
+    return Encoder(load_bundle(name_or_path, "encoder", limits, trusted), limits)
 
 
 def encode(images: Any, encoder: Encoder | str | os.PathLike[str], **options: Any) -> bytes:

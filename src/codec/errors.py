@@ -5,10 +5,13 @@
     ├── OptionError           an argument outside its range (quality, a count, a name)
     ├── PacketError           bytes that are not a packet this version can read
     │   ├── DamagedPacketError    truncated, or a check does not match
-    │   └── WrongPairError        made by another pair than the decoder's
+    │   ├── WrongPairError        made by another pair than the decoder's
+    │   └── SealError             not sealed, not with this key, or changed since
     ├── BundleError           bytes that are not a bundle this version can read
     │   ├── DamagedBundleError    truncated, or a check does not match
-    │   └── WrongSideError        an encoder's bundle where a decoder's is needed, or the reverse
+    │   ├── WrongSideError        an encoder's bundle where a decoder's is needed, or the reverse
+    │   └── SignatureError        not signed, not by anyone trusted, or changed since
+    ├── KeyFileError          a file that is not the key it should be, or a secret that others may read
     ├── LimitError            well formed, but larger than the limits in force
     ├── DatasetError          training or test data that is missing or unusable
     ├── TrainingError         a run that cannot start, go on or resume
@@ -28,10 +31,13 @@ __all__ = [
     "FileError",
     "ForkedProcessError",
     "ImageError",
+    "KeyFileError",
     "LimitError",
     "MissingExtraError",
     "OptionError",
     "PacketError",
+    "SealError",
+    "SignatureError",
     "TrainingError",
     "WrongPairError",
     "WrongSideError",
@@ -62,6 +68,10 @@ class WrongPairError(PacketError):
     """A packet made by another pair than the decoder's."""
 
 
+class SealError(PacketError):
+    """A packet that is not sealed where it should be, not with this key, or was changed since."""
+
+
 class BundleError(CodecError):
     """Bytes that are not a bundle this version can read."""
 
@@ -72,6 +82,14 @@ class DamagedBundleError(BundleError):
 
 class WrongSideError(BundleError):
     """An encoder's bundle where a decoder's is needed, or the reverse."""
+
+
+class SignatureError(BundleError):
+    """A bundle that is not signed, not by anyone trusted, or was changed since."""
+
+
+class KeyFileError(CodecError):
+    """A file that is not the key it should be, or a secret key that others may read."""
 
 
 class LimitError(CodecError):

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from codec.errors import FileError, LimitError
 
-__all__ = ["read_bytes", "read_up_to", "standard_input", "write_bytes", "write_pieces"]
+__all__ = ["creating", "read_bytes", "read_up_to", "standard_input", "write_bytes", "write_pieces"]
 
 _READ_BYTES = 1 << 20
 """Most bytes asked of a file at once: a false length must not make anyone set aside what is not there."""
@@ -95,6 +95,43 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
         temporary.unlink(missing_ok=True)
         raise
     return length
+
+
+@contextmanager
+def creating(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[BinaryIO]:
+    """A new file to write, which appears at ``path`` whole when the block ends, or not at all.
+
+    A file that is there already stays as it is. A ``private`` one has mode 600 from its first moment,
+    whatever the umask.
+
+    Raises:
+        FileError: there is a file already, or it cannot be written or kept from others.
+    """
+    target = Path(path)
+    temporary = target.parent / f".codec-{secrets.token_hex(8)}"
+    with _writing(path):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
+        try:
+            with open(descriptor, "wb") as file:
+                if private:
+                    os.fchmod(descriptor, 0o600)  # a umask may have left its owner less
+                    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+                    if mode != 0o600:
+                        raise FileError(
+                            f"{os.fspath(path)}: cannot be kept from others: this file system gives it mode "
+                            f"{mode:o}; choose another folder"
+                        )
+                yield file
+                file.flush()
+                os.fsync(descriptor)
+            os.link(temporary, target)  # which unlike a rename never replaces a file
+        except FileExistsError:
+            raise FileError(
+                f"{os.fspath(path)}: is there already and stays as it is; choose another name"
+            ) from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _write_to(file: BinaryIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:

@@ -11,16 +11,17 @@ from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import is_packet
 from codec.packet_reader import read_packet
+from codec.sealing import OVERHEAD, is_sealed, read_seal_header
 
 if TYPE_CHECKING:
     from codec.bundle import Pair
 
-__all__ = ["BundleReport", "PacketReport", "inspect", "json_values"]
+__all__ = ["BundleReport", "PacketReport", "SealedReport", "inspect", "json_values"]
 
 
 @dataclass(frozen=True)
 class _Report:
-    """What both kinds of report have; ``kind`` is "packet" or "bundle"."""
+    """What all kinds of report have; ``kind`` is "packet", "sealed packet" or "bundle"."""
 
     kind: str
 
@@ -119,8 +120,27 @@ class BundleReport(_Report):
     provenance: dict[str, Any]
 
 
-def inspect(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> PacketReport | BundleReport:
-    """Check a packet or a bundle from end to end and tell what it holds.
+@dataclass(frozen=True)
+class SealedReport(_Report):
+    """A sealed packet, of which nothing is proved without its key: anyone can write what is told here.
+
+    Attributes:
+        version: of the sealed framing.
+        key: id of the key, hexadecimal.
+        bytes: of the whole.
+        packet_bytes: of the packet in it.
+    """
+
+    version: int
+    key: str
+    bytes: int
+    packet_bytes: int
+
+
+def inspect(
+    source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS
+) -> PacketReport | BundleReport | SealedReport:
+    """Check a packet or a bundle from end to end and tell what it holds; of a sealed packet, its key.
 
     Raises:
         PacketError, BundleError, LimitError: see ``codec.errors``.
@@ -131,6 +151,8 @@ def inspect(source: bytes | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Packet
         data = read_up_to(source, limits.packet_bytes + 1)
     if is_packet(data):
         return _packet(data, limits)
+    if is_sealed(data):
+        return _sealed(data, limits)
     from codec.bundle import is_bundle  # with NumPy, which a packet can do without
 
     if is_bundle(data):
@@ -161,6 +183,12 @@ def _packet(data: bytes, limits: Limits) -> PacketReport:
         len(data),
         payload,
     )
+
+
+def _sealed(data: bytes, limits: Limits) -> SealedReport:
+    limits.check("packet_bytes", len(data), "sealed packet: bytes")
+    header = read_seal_header(data)
+    return SealedReport("sealed packet", header.version, header.key.hex(), len(data), len(data) - OVERHEAD)
 
 
 def _bundle(data: bytes, limits: Limits) -> BundleReport:

@@ -25,7 +25,7 @@ class Limits:
     table_entries: int = 1 << 22
     """Frequencies in all the tables of a bundle together."""
     packet_bytes: int = 1 << 30
-    """Size of a packet that is held in memory."""
+    """Size of a packet, or of a sealed one, that is held in memory."""
     packet_images: int = 1 << 22
     """Images in one packet that is decoded at once; a packet decoded chunk by chunk has no such bound."""
     packet_pixels: int = 1 << 28

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from codec import packet as fmt
-from codec.errors import DamagedPacketError, ImageError, PacketError
+from codec.errors import DamagedPacketError, ImageError, PacketError, SealError
 from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Flag, Header, check_name
+from codec.sealing import is_sealed
 
 __all__ = ["OnMissing", "read_packet"]
 
@@ -37,6 +38,7 @@ def read_packet(
 
     Raises:
         PacketError: not a packet, an unknown version or unknown flags.
+        SealError: a sealed packet, which must be opened first.
         DamagedPacketError: truncated, a check that does not match, or bytes behind the end.
         LimitError: over ``limits``.
     """
@@ -44,6 +46,8 @@ def read_packet(
     start = read_up_to(file, len(fmt.MAGIC))
     if start[:1] and start[0] & 0xF0 == fmt.COMPACT:
         return _read_compact(_read_rest(start, file, limits))
+    if is_sealed(start):
+        raise SealError("packet: it is sealed; open it with its key: codec.unseal, or codec decode --key")
     if start != fmt.MAGIC:
         raise PacketError(
             f"packet: expected it to begin with {fmt.MAGIC.hex(' ')} (or A0 to AF in the compact framing), "
