@@ -34,6 +34,7 @@ PUBLIC = [
     "OptionError",
     "PacketError",
     "PublicKey",
+    "Salvaged",
     "SealError",
     "SealingKey",
     "SignatureError",

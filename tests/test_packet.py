@@ -3,13 +3,15 @@
 import contextlib
 import io
 import itertools
+import random
 import struct
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -334,6 +336,50 @@ def test_every_flipped_bit_is_refused(framing: str) -> None:
     assert accepted == []
 
 
+def bursts(packet: bytes, width: int, order: Literal["little", "big"]) -> Iterator[bytes]:
+    """``packet`` with each run of at most ``width`` bits inverted at its ends and at random in between.
+
+    A check of ``width`` bits notices every one of them, but not every longer one. ``order`` is that in which
+    the check takes the bits of a byte: from the least significant or from the most.
+    """
+    whole, bits = int.from_bytes(packet, order), 8 * len(packet)
+    rng = random.Random(width)
+    for length in range(2, width + 1):
+        ends = 1 | 1 << length - 1
+        for start in range(bits - length + 1):
+            for inner in (0, (1 << length) - 1, rng.getrandbits(length)):
+                yield (whole ^ (inner | ends) << start).to_bytes(len(packet), order)
+
+
+@pytest.mark.parametrize("framing", EXAMPLES)
+def test_every_burst_as_long_as_the_check_is_refused(framing: str) -> None:
+    packet = EXAMPLES[framing]
+    damage = bursts(packet, 16, "big") if framing == "compact" else bursts(packet, 32, "little")
+    for damaged in damage:
+        with pytest.raises(PacketError):
+            read(damaged, ANY_LENGTH)
+
+
+@pytest.mark.parametrize("framing", EXAMPLES)
+def test_every_two_bytes_swapped_are_refused(framing: str) -> None:
+    packet = EXAMPLES[framing]
+    for one, other in itertools.combinations(range(len(packet)), 2):
+        swapped = bytearray(packet)
+        swapped[one], swapped[other] = packet[other], packet[one]
+        if swapped != packet:
+            with pytest.raises(PacketError):
+                read(bytes(swapped), ANY_LENGTH)
+
+
+@pytest.mark.parametrize("framing", EXAMPLES)
+def test_every_byte_repeated_or_left_out_is_refused(framing: str) -> None:
+    packet = EXAMPLES[framing]
+    for i in range(len(packet)):
+        for damaged in (packet[:i] + packet[i : i + 1] + packet[i:], packet[:i] + packet[i + 1 :]):
+            with pytest.raises(PacketError):
+                read(damaged, ANY_LENGTH)
+
+
 @pytest.mark.parametrize("framing", EXAMPLES)
 def test_every_proper_prefix_is_refused(framing: str) -> None:
     packet = EXAMPLES[framing]
@@ -381,6 +427,22 @@ def test_chunks_swapped_dropped_or_duplicated_are_refused(images: int) -> None:
             accepted.append((order, len(read(packet)[1])))
     whole = {6: (0, 1, 2), 3: (0, 1), 1: (0,), 0: ()}[images]
     assert accepted == [(whole, len(whole))]
+
+
+def test_any_two_chunks_of_a_long_stream_swapped_or_any_one_repeated_are_refused(small_pair: Pair) -> None:
+    encoder, decoder = small_pair
+    payload = read(encoder.encode(images_of(1), quality=0))[1][0].payload
+    writer = StreamWriter(Header("stream", 0, encoder.bundle.pair.digest[:4]))
+    start, chunks = writer.header(), [writer.chunk(1, payload) for _ in range(40)]
+    end = writer.trailer()
+    assert decoder.decode(start + b"".join(chunks) + end).shape == (40, 8, 8, 1)
+    for one, other in itertools.product(range(40), repeat=2):
+        swapped, repeated = list(chunks), list(chunks)
+        swapped[one], swapped[other] = chunks[other], chunks[one]
+        repeated.insert(one, chunks[other])
+        for damaged in [repeated, swapped][: 1 + (one < other)]:
+            with pytest.raises(DamagedPacketError):
+                list(read_packet(start + b"".join(damaged) + end)[1])
 
 
 def test_a_dropped_last_chunk_is_told_by_the_number_of_images() -> None:

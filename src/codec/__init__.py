@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from codec.keys import PublicKey, SealingKey, SigningKey
     from codec.limits import Limits
     from codec.loading import pretrained
+    from codec.salvage import Salvaged
     from codec.sealing import seal, unseal
     from codec.signing import sign_bundle, verify_bundle
 
@@ -58,6 +59,7 @@ __all__ = [
     "OptionError",
     "PacketError",
     "PublicKey",
+    "Salvaged",
     "SealError",
     "SealingKey",
     "SignatureError",
@@ -85,6 +87,7 @@ _HOMES = {
     "Encoder": "encoder",
     "Limits": "limits",
     "PublicKey": "keys",
+    "Salvaged": "salvage",
     "SealingKey": "keys",
     "SigningKey": "keys",
     "decode": "decoder",

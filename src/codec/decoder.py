@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import Any, BinaryIO, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from codec import numpy_synthesis
 from codec.batching import apply_in_batches, compiled_for, in_threads
 from codec.bundle import Bundle
-from codec.errors import ImageError, OptionError, PacketError, WrongPairError
+from codec.errors import ImageError, LimitError, OptionError, PacketError, WrongPairError
 from codec.forking import claim_jax
 from codec.images import crop
 from codec.limits import DEFAULT_LIMITS, Limits
@@ -21,6 +22,7 @@ from codec.packet import Chunk, Header
 from codec.packet_reader import OnMissing, read_packet
 from codec.quantise import dequantise
 from codec.runs import decode_symbols
+from codec.salvage import Gap, Salvaged, joined
 from codec.signing import Trusted
 
 __all__ = ["Decoded", "Decoder", "decode", "load_decoder"]
@@ -147,23 +149,61 @@ class Decoder:
         function = compiled_for(synthesise, self.bundle.pair.architecture, codes.shape[1:])
         return apply_in_batches(function, self._on_device, codes, quality)
 
-    def decode(self, packet: bytes | BinaryIO) -> NDArray[np.uint8]:
-        """All images of a packet: uint8 [N, H, W, C].
+    @overload
+    def decode(
+        self, packet: bytes | BinaryIO, *, on_error: Literal["raise"] = "raise"
+    ) -> NDArray[np.uint8]: ...
+
+    @overload
+    def decode(self, packet: bytes | BinaryIO, *, on_error: Literal["skip"]) -> Salvaged: ...
+
+    def decode(
+        self, packet: bytes | BinaryIO, *, on_error: Literal["raise", "skip"] = "raise"
+    ) -> NDArray[np.uint8] | Salvaged:
+        """All images of a packet: uint8 [N, H, W, C], or with ``on_error="skip"`` what is left of them.
 
         Args:
             packet: the bytes, in any framing, or a file open for reading them.
+            on_error: "skip" passes over chunks that are damaged, do not decode or are larger than a chunk
+                may be, and tells which images they took. It needs the stream framing, which long packets
+                have, and a header without damage: a packet of one chunk is whole or an error.
 
         Raises:
             PacketError: not a packet, or a version or quality this decoder does not know.
             DamagedPacketError: truncated, or a check does not match.
             WrongPairError: made by another pair.
             LimitError: over the limits.
+            OptionError: another ``on_error``.
         """
+        if on_error == "skip":
+            return self._salvage(packet)
+        if on_error != "raise":
+            raise OptionError(f"on_error: expected 'raise' or 'skip', found {on_error!r}")
         header, size, chunks = self._open(packet)
-        decoded = in_threads(partial(self._decode_chunk, header, size), self._all_at_once(size, chunks))
-        parts = [chunk.images for chunk in decoded]
-        channels = self.bundle.pair.architecture.image_channels
-        return np.concatenate([np.empty((0, *size, channels), np.uint8), *parts])
+        parts = in_threads(partial(self._decode_chunk, header, size), self._all_at_once(size, chunks))
+        return self._joined(size, parts)
+
+    def _salvage(self, packet: bytes | BinaryIO) -> Salvaged:
+        gaps: list[Gap] = []
+
+        def on_missing(first: int, count: int | None) -> None:
+            gaps.append((first, count))
+
+        header, size, chunks = self._open(packet, on_missing)
+        decode = partial(self._decode_or_tell, header, size, on_missing)
+        parts = [part for part in in_threads(decode, self._all_at_once(size, chunks)) if part is not None]
+        numbers = [np.arange(part.first, part.first + len(part.images)) for part in parts]
+        names = chain.from_iterable(part.names or () for part in parts)
+        return Salvaged(
+            self._joined(size, parts),
+            np.concatenate([np.empty(0, np.int64), *numbers]),
+            joined(gaps),
+            tuple(names) if header.named else None,
+        )
+
+    def _joined(self, size: tuple[int, int], parts: list[Decoded]) -> NDArray[np.uint8]:
+        none = np.empty((0, *size, self.bundle.pair.architecture.image_channels), np.uint8)
+        return np.concatenate([none, *(part.images for part in parts)])
 
     def decode_stream(
         self, packet: bytes | BinaryIO, on_missing: OnMissing | None = None
@@ -172,16 +212,16 @@ class Decoder:
 
         Args:
             packet: as for ``decode``.
-            on_missing: if given, a damaged chunk costs that chunk alone: what can be checked is decoded, and
-                this is called with the number of images before each gap and the number of images in it, or
-                None for that where the end is gone too. The packet is then read whole. It needs the stream
-                framing, which long packets have, and a header without damage.
+            on_missing: if given, damage is passed over as with ``on_error="skip"``, and this is called, in
+                order, with the number of images before each gap and the number of images in it, or None
+                for that where the end is gone too; gaps may touch. The packet is then read whole.
 
         Raises:
             As ``decode``; a chunk that was yielded is whole and checked, whatever comes behind it.
         """
         header, size, chunks = self._open(packet, on_missing)
-        return (self._decode_chunk(header, size, chunk) for chunk in chunks)
+        parts = map(partial(self._decode_or_tell, header, size, on_missing), chunks)
+        return (part for part in parts if part is not None)
 
     def symbols(self, packet: bytes | BinaryIO) -> NDArray[np.int32]:
         """The integers in a packet, before any floating point: int32 [N, h, w, code channels].
@@ -199,7 +239,23 @@ class Decoder:
     ) -> tuple[Header, tuple[int, int], Iterator[Chunk]]:
         """Header, image height and width, and chunks of a packet that is this pair's."""
         header, chunks = read_packet(packet, self.limits, on_missing)
-        return header, self._image_size(header), chunks
+        size = self._image_size(header)
+        if on_missing is not None and header.framing == "stream":
+            self.bundle.pair.check_chunk(1, *size, self.limits)  # no chunk of such images could be taken
+            chunks = self._within_limits(size, chunks, on_missing)
+        return header, size, chunks
+
+    def _within_limits(
+        self, size: tuple[int, int], chunks: Iterator[Chunk], on_missing: OnMissing
+    ) -> Iterator[Chunk]:
+        """The chunks that are no larger than a chunk may be; the others are told as missing."""
+        for chunk in chunks:
+            try:
+                self.bundle.pair.check_chunk(chunk.count, *size, self.limits)
+            except LimitError:
+                on_missing(chunk.first, chunk.count)
+            else:
+                yield chunk
 
     def _all_at_once(self, size: tuple[int, int], chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The chunks, as long as their images together are within what may be decoded at once."""
@@ -247,6 +303,18 @@ class Decoder:
         codes = dequantise(symbols, self.bundle.pair.steps[header.quality])
         return Decoded(chunk.first, crop(self._images(codes, header.quality), *size), chunk.names)
 
+    def _decode_or_tell(
+        self, header: Header, size: tuple[int, int], on_missing: OnMissing | None, chunk: Chunk
+    ) -> Decoded | None:
+        """One chunk's images; None where it is passed over because its payload does not decode."""
+        try:
+            return self._decode_chunk(header, size, chunk)
+        except PacketError:
+            if on_missing is None or header.framing != "stream":
+                raise
+            on_missing(chunk.first, chunk.count)
+            return None
+
 
 def load_decoder(
     name_or_path: str | os.PathLike[str],
@@ -267,6 +335,27 @@ def load_decoder(
     return Decoder(load_bundle(name_or_path, "decoder", limits, trusted), limits)
 
 
-def decode(packet: bytes | BinaryIO, decoder: Decoder | str | os.PathLike[str]) -> NDArray[np.uint8]:
+@overload
+def decode(
+    packet: bytes | BinaryIO,
+    decoder: Decoder | str | os.PathLike[str],
+    *,
+    on_error: Literal["raise"] = "raise",
+) -> NDArray[np.uint8]: ...
+
+
+@overload
+def decode(
+    packet: bytes | BinaryIO, decoder: Decoder | str | os.PathLike[str], *, on_error: Literal["skip"]
+) -> Salvaged: ...
+
+
+def decode(
+    packet: bytes | BinaryIO,
+    decoder: Decoder | str | os.PathLike[str],
+    *,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> NDArray[np.uint8] | Salvaged:
     """``Decoder.decode`` in one call; ``decoder`` may be a name or path, which is then loaded."""
-    return (decoder if isinstance(decoder, Decoder) else load_decoder(decoder)).decode(packet)
+    receiver = decoder if isinstance(decoder, Decoder) else load_decoder(decoder)
+    return receiver.decode(packet) if on_error == "raise" else receiver.decode(packet, on_error=on_error)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from codec import packet as fmt
-from codec.errors import DamagedPacketError, ImageError, PacketError, SealError
+from codec.errors import DamagedPacketError, ImageError, LimitError, PacketError, SealError
 from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Flag, Header, check_name
@@ -33,8 +33,9 @@ def read_packet(
     Args:
         source: the packet, or a file open for reading bytes at its start. A stream is read chunk by chunk;
             the other framings are read whole.
-        on_missing: if given, damage in a stream behind its header is passed over instead of raised, and this
-            is told which images it took. The stream is then read whole.
+        on_missing: if given, damage in a stream behind its header is passed over instead of raised, as is a
+            chunk over the limits, and this is told which images it took. The stream is then read whole, and
+            its chunks come in the order of their images.
 
     Raises:
         PacketError: not a packet, an unknown version or unknown flags.
@@ -182,37 +183,57 @@ def _read_stream(header: Header, seed: int, file: BinaryIO, limits: Limits) -> I
 def _salvage(
     header: Header, seed: int, data: bytes, limits: Limits, on_missing: OnMissing
 ) -> Iterator[Chunk]:
-    """The chunks of a damaged stream whose checks match, wherever in ``data`` they begin.
+    """The chunks of a damaged stream that can be read, in the order of their images, each image once.
 
-    Markers may stand anywhere, also where someone put them to keep the reader busy: it gives up once it has
-    checked a fixed multiple of the data.
+    A chunk over the limits, or with names that nobody may write, is none.
     """
-    images = offset = 0
+    found, total = _find_chunks(seed, data)
+    images = 0
+    for first, count, start, end in sorted(found, key=lambda chunk: chunk[0]):  # of two, what came first
+        if first < images:
+            continue
+        try:
+            chunk = _read_body(header, first, count, data[start:end], limits)
+        except (PacketError, LimitError):
+            continue
+        if first > images:
+            on_missing(images, first - images)
+        yield chunk
+        images = first + count
+    if total is None or total < images:
+        on_missing(images, None)
+    elif total > images:
+        on_missing(images, total - images)
+
+
+def _find_chunks(seed: int, data: bytes) -> tuple[list[tuple[int, int, int, int]], int | None]:
+    """Every chunk whose check matches, wherever it begins, and the number of images that the trailer states.
+
+    Of a chunk: its first image, how many, and where its body starts and ends. Without a trailer the number is
+    None. What stands behind a trailer is another packet's. Markers may stand anywhere, also where someone put
+    them to keep the reader busy: it gives up once it has checked a fixed multiple of the data.
+    """
+    found: list[tuple[int, int, int, int]] = []
+    offset = 0
     left = _SALVAGE_PASSES * len(data)
     while left >= 0 and (offset := data.find(fmt.CHUNK_MARKER[:1], offset)) >= 0:
         total = _end_at(data, offset, seed)
-        if total is not None and total >= images:
-            if total > images:
-                on_missing(images, total - images)
-            return
+        if total is not None:
+            return found, total
         begin, offset = offset, offset + 1
         start = begin + len(fmt.CHUNK_MARKER) + fmt.CHUNK_FIELDS.size
         if not data.startswith(fmt.CHUNK_MARKER, begin) or start > len(data):
             continue
         first, count, length = fmt.CHUNK_FIELDS.unpack_from(data, begin + len(fmt.CHUNK_MARKER))
         end = start + length
-        if first < images or not count or end + fmt.CRC.size > len(data):
+        if not count or end + fmt.CRC.size > len(data):
             continue
         left -= length
         check = zlib.crc32(memoryview(data)[begin:end], seed)
-        if data[end : end + fmt.CRC.size] != fmt.CRC.pack(check):
-            continue
-        chunk = _read_body(header, first, count, data[start:end], limits)
-        if first > images:
-            on_missing(images, first - images)
-        yield chunk
-        images, offset = first + count, end + fmt.CRC.size
-    on_missing(images, None)
+        if data[end : end + fmt.CRC.size] == fmt.CRC.pack(check):
+            found.append((first, count, start, end))
+            offset = end + fmt.CRC.size
+    return found, None
 
 
 def _end_at(data: bytes, offset: int, seed: int) -> int | None:
