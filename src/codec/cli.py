@@ -1,14 +1,23 @@
 """The command line: one thin function a command. Heavy imports stay inside the functions.
 
-Exit status: 0 done, 1 bad input or failure told in one line, 2 wrong usage, 130 interrupted.
+Exit status: 0 done, 1 bad input or failure told in one line, 2 wrong usage, 130 interrupted, 141 the reader
+of the output has gone.
 """
 
 import json
+import logging
+import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from codec.cli_keys import (
     SealOption,
@@ -25,11 +34,38 @@ from codec.errors import CodecError, OptionError
 
 if TYPE_CHECKING:
     from codec.encoder import Encoder
+    from codec.imagefiles import OnBad
 
 __all__ = ["app", "main"]
 
+_NO_MEMORY = "there is not enough memory for this; free some, or take smaller images or fewer at once"
+
+
+@contextmanager
+def _reader_gone() -> Iterator[None]:
+    """End as a program does that the system ends where the reader of its output has gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        _let_go()
+        raise typer.Exit(141) from None
+
+
+class _Commands(TyperGroup):
+    """The commands; typer by itself would end with status 1 where the reader has gone."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _reader_gone():  # of --help
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _reader_gone():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="codec",
+    cls=_Commands,
     help="Learned image compression with split weights: encode with one bundle, decode with the other.",
     add_completion=False,
     no_args_is_help=True,
@@ -94,8 +130,9 @@ def encode(
     seal: SealOption = None,
     trust: TrustOption = None,
 ) -> None:
-    """Encode images of one size to a packet."""
+    """Encode images of one size to a packet; those that cannot be read are listed and left out."""
     from codec.encoder import load_encoder
+    from codec.errors import ImageError
     from codec.files import write_pieces
     from codec.imagefiles import image_paths, read_images
 
@@ -103,35 +140,61 @@ def encode(
     sender = load_encoder(encoder, trusted=trust or None)
     # The bytes of standard input are no file that could name itself.
     paths = [Path("-")] if images == ["-"] else image_paths(images)
-    carried = _unique_names(paths) if names and not compact and images != ["-"] else None
-    pixels = read_images(paths, sender.bundle.pair.architecture.image_channels)
+    named = names and not compact and images != ["-"]
+    if named:
+        _check_names(paths)
+    taken: list[Path] = []
+    carried = (path.name for path in taken) if named else None  # read along with the images
+
+    def leave_out(path: Path, error: CodecError) -> None:
+        _tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
+
+    def pixels(on_bad: "OnBad | None" = None) -> Iterator[Any]:
+        for path, image in read_images(paths, sender.bundle.pair, on_bad):
+            taken.append(path)
+            yield image
+
     if compact or len(paths) == 1:
         if len(paths) != 1:
             raise OptionError(f"--compact: expected one image, found {len(paths)}")
-        (image,) = pixels
+        (image,) = pixels()
         packet = sender.encode(image, quality=quality, names=carried, compact=compact, effort=effort)
         length = write_pieces(output, sealed([packet], key))
     else:
-        pieces = sender.encode_stream(pixels, quality=quality, names=carried, effort=effort)
+        good = pixels(leave_out)
+        first = next(good, None)
+        if first is None:
+            raise ImageError(f"none of {len(paths):,} images can be encoded; nothing is written")
+        pieces = sender.encode_stream(chain([first], good), quality=quality, names=carried, effort=effort)
         length = write_pieces(output, sealed(pieces, key))
-    each = length / len(paths)
-    typer.echo(f"{_counted(len(paths))}, {length:,} bytes, {each:.1f} an image", err=True)
+    each = length / len(taken)
+    typer.echo(f"{_counted(len(taken))}, {length:,} bytes, {each:.1f} an image", err=True)
+    if len(taken) < len(paths):
+        left_out = len(paths) - len(taken)
+        raise ImageError(f"{left_out:,} of {len(paths):,} images cannot be encoded; they are listed above")
+
+
+def _tell(text: str) -> None:
+    """One line on standard error, whatever the names of files and the messages of libraries hold."""
+    typer.echo(f"codec: {' '.join(text.splitlines())}", err=True)
 
 
 def _counted(images: int) -> str:
     return f"{images:,} image{'s' * (images != 1)}"
 
 
-def _unique_names(paths: list[Path]) -> list[str]:
-    """File names of the images; two of one stem, in any case, could become one file at the receiver's."""
+def _check_names(paths: list[Path]) -> None:
+    """Refuse names that cannot travel, and two of one stem, in any case: one file at the receiver's."""
+    from codec.packet import check_name
+
     stems: dict[str, Path] = {}
     for path in paths:
+        check_name(path.name)
         other = stems.setdefault(path.stem.casefold(), path)
         if other is not path:
             raise OptionError(
                 f"expected image names that differ, found {other} and {path}; rename one or add --no-names"
             )
-    return [path.name for path in paths]
 
 
 @app.command()
@@ -154,7 +217,7 @@ def decode(
     """Decode a packet to PNG files, named as the images were or by their number."""
     from codec.decoder import load_decoder
     from codec.errors import DamagedPacketError, FileError, PacketError
-    from codec.files import write_bytes
+    from codec.files import sync_folder, write_bytes
     from codec.imagefiles import png_bytes
 
     secret = sealing_key(key)
@@ -170,8 +233,10 @@ def decode(
                     name = Path(part.names[i]).stem if part.names else f"{part.first + i:06d}"
                     if name.casefold() in written:  # one file where file systems ignore case
                         raise PacketError(f"packet: two images are called {name}")
-                    write_bytes(output / f"{name}.png", png_bytes(image))
+                    write_bytes(output / f"{name}.png", png_bytes(image), lasting=False)
                     written.add(name.casefold())
+            if written:
+                sync_folder(output)
     except OSError as error:
         raise FileError(f"{error.filename or packet}: {error.strerror}") from None
     except CodecError as error:
@@ -197,7 +262,7 @@ def inspect(
     from codec.limits import DEFAULT_LIMITS
 
     report = inspect_bytes(read_bytes(file, DEFAULT_LIMITS.packet_bytes, "packet or bundle"))
-    typer.echo(report.to_json() if as_json else report.to_text())
+    _say(report.to_json() if as_json else report.to_text())
 
 
 @app.command()
@@ -357,12 +422,12 @@ def evaluate(
     pixels = _evaluation_images(dataset, split, images)
     rows = measure(sender, receiver, pixels, qualities, effort)
     if not as_json:
-        typer.echo("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
+        _say("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
     for m in rows:
         if as_json:
-            typer.echo(json.dumps(json_values(asdict(m)), allow_nan=False))
+            _say(json.dumps(json_values(asdict(m)), allow_nan=False))
         else:
-            typer.echo(
+            _say(
                 f"{m.quality:7}  {m.bytes_per_image:11.2f}  {m.bits_per_pixel:10.4f}  {m.psnr:7.2f}  "
                 f"{m.mae:6.4f}  {m.encode_images_per_s:8,.0f}  {m.decode_images_per_s:8,.0f}"
             )
@@ -389,13 +454,66 @@ for command in (keygen, sign, verify):
 
 
 def main() -> None:
-    """Run the command line; every failure is one line on standard error."""
+    """Run the command line; every failure is one line on standard error, whatever it is."""
+    _occupy_standard_streams()
+    _silence_libraries()
     try:
         app()
     except CodecError as error:
-        typer.echo(f"codec: {error}", err=True)
-        sys.exit(2 if isinstance(error, OptionError) else 1)
-    except OSError as error:  # typer itself ends quietly where the reader of our output has gone
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"codec: {where}{error.strerror or error}", err=True)
-        sys.exit(1)
+        _fail(str(error), 2 if isinstance(error, OptionError) else 1)
+    except ImportError as error:
+        _fail(f"a library cannot be loaded: {error}; is it installed, and is there memory enough?")
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+    except MemoryError:
+        _fail(_NO_MEMORY)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # the panics of libraries in Rust are no Exception
+        if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
+            _fail(_NO_MEMORY)
+        *_, place = extract_tb(error.__traceback__)
+        _fail(
+            f"a defect: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {error}; "
+            "please report it with the command"
+        )
+
+
+def _occupy_standard_streams() -> None:
+    """Open those that are closed on nothing: a file with their number would get what libraries print."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def _silence_libraries() -> None:
+    """Let no library log or print what it also raises here, from its threads and while it is being left."""
+    logging.disable()
+    sys.excepthook = lambda kind, error, trace: None
+    sys.unraisablehook = lambda what: None
+    threading.excepthook = lambda what: None
+
+
+def _fail(text: str, status: int = 1) -> NoReturn:
+    with suppress(OSError):  # nobody is left to be told where standard error cannot be written either
+        _tell(text)
+    _let_go()
+    sys.exit(status)
+
+
+def _let_go() -> None:
+    """Drop what standard output holds and cannot be written, or leaving would fail once more."""
+    if sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(text: str) -> None:
+    """A line of the result on standard output, which must be there."""
+    from codec.files import write_bytes
+
+    write_bytes("-", f"{text}\n".encode())

@@ -1,17 +1,28 @@
 """Files in and out: bounded reads, and writes that leave the old file or the new one, never half."""
 
+import errno
+import io
 import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from codec.errors import FileError, LimitError
 
-__all__ = ["creating", "read_bytes", "read_up_to", "standard_input", "write_bytes", "write_pieces"]
+__all__ = [
+    "creating",
+    "read_bytes",
+    "read_up_to",
+    "standard_input",
+    "sync_folder",
+    "write_bytes",
+    "write_pieces",
+    "write_together",
+]
 
 _READ_BYTES = 1 << 20
 """Most bytes asked of a file at once: a false length must not make anyone set aside what is not there."""
@@ -53,18 +64,24 @@ def read_bytes(path: str | os.PathLike[str], limit: int, what: str) -> bytes:
     return data
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace the file at ``path`` by ``data`` in one step; "-" is standard output."""
-    write_pieces(path, [data])
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, lasting: bool = True) -> None:
+    """Replace the file at ``path`` by ``data`` in one step; "-" is standard output. See ``write_pieces``."""
+    write_pieces(path, [data], lasting=lasting)
 
 
-def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
+def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes], *, lasting: bool = True) -> int:
     """Replace the file at ``path`` by the joined ``pieces`` in one step and return its length in bytes.
 
     The pieces are written to a temporary file beside it, flushed to disk and renamed. When a piece cannot
     be made or written, the temporary file is removed and an older file of that name stays as it was. A file
     that is replaced keeps its mode, and a link its target. What is no regular file, such as a pipe or
-    /dev/null, is written to directly.
+    /dev/null, is written to directly. A process that is killed leaves the old file or the new one, and
+    perhaps its temporary file, whose name begins with ``.codec-``: it can be deleted.
+
+    Args:
+        lasting: whether the folder is flushed to disk too, so that no loss of power brings back the older
+            file. Who writes many files into one folder calls ``sync_folder`` once in the end: it takes as
+            long as writing a small file.
 
     Raises:
         FileError: the file cannot be written. What the making of a piece raises passes as it is.
@@ -75,13 +92,51 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
         return _write_to(sys.stdout.buffer, pieces, "standard output")
     with _writing(path):
         target = Path(os.path.realpath(path))
+        regular = target.is_file() or not target.exists()
+    if regular:
+        with _written_beside(path, pieces) as (length, replace):
+            replace()
+        if lasting:
+            sync_folder(target.parent)
+        return length
+    with _writing(path):
+        file = target.open("wb", buffering=0)
+    with file:
+        return _write_to(file, pieces, path)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Replace several files as ``write_bytes`` does each, all being written before the first is renamed.
+
+    So a disk that is full leaves all as they were, and a process that is killed between the renames, which
+    follow each other at once, some old and some new, each whole.
+    """
+    with ExitStack() as stack:
+        written = [stack.enter_context(_written_beside(path, [data])) for path, data in contents.items()]
+        for _, replace in written:
+            replace()
+    for folder in {path.parent for path in contents}:
+        sync_folder(folder)
+
+
+@contextmanager
+def _written_beside(
+    path: str | os.PathLike[str], pieces: Iterable[bytes]
+) -> Iterator[tuple[int, Callable[[], None]]]:
+    """The length of the joined ``pieces``, in a temporary file, and what renames it to ``path``.
+
+    Without that, the temporary file is removed in the end.
+    """
+    with _writing(path):
+        target = Path(os.path.realpath(path))
         mode = target.stat().st_mode if target.exists() else None
-        regular = mode is None or stat.S_ISREG(mode)
         temporary = target.parent / f".codec-{secrets.token_hex(8)}"
-        file = temporary.open("xb") if regular else target.open("wb")
-    if not regular:
-        with file:
-            return _write_to(file, pieces, path)
+        file = temporary.open("xb", buffering=0)
+
+    def replace() -> None:
+        with _writing(path):
+            temporary.replace(target)
+
     try:
         with file:
             length = _write_to(file, pieces, path)
@@ -89,12 +144,9 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> int:
                 os.fsync(file.fileno())
                 if mode is not None:
                     os.fchmod(file.fileno(), stat.S_IMODE(mode))
-        with _writing(path):
-            temporary.replace(target)
-    except BaseException:
+        yield length, replace
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    return length
 
 
 @contextmanager
@@ -134,11 +186,31 @@ def creating(path: str | os.PathLike[str], *, private: bool = False) -> Iterator
             temporary.unlink(missing_ok=True)
 
 
-def _write_to(file: BinaryIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed in ``folder`` outlast a loss of power, where the system can be told to."""
+    if os.name != "posix":
+        return
+    with _writing(folder):
+        try:
+            number = os.open(folder, os.O_RDONLY)
+        except PermissionError:  # one that may be written to but not listed
+            return
+        try:
+            os.fsync(number)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot
+                raise
+        finally:
+            os.close(number)
+
+
+def _write_to(file: BinaryIO | io.FileIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:
     length = 0
     for piece in pieces:
         with _writing(name):
-            file.write(piece)
+            rest = memoryview(piece)
+            while rest:  # without a buffer a file may take less than all
+                rest = rest[file.write(rest) :]
             file.flush()  # so that a full disk is noticed here, not when the file is closed
         length += len(piece)
     return length

@@ -3,9 +3,9 @@
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from codec.errors import CodecError, FileError, ImageError, LimitError
 from codec.files import read_bytes
 from codec.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["IMAGE_SUFFIXES", "image_paths", "png_bytes", "read_image", "read_images"]
+if TYPE_CHECKING:
+    from codec.bundle import Pair
+
+__all__ = ["IMAGE_SUFFIXES", "OnBad", "image_paths", "png_bytes", "read_image", "read_images"]
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -38,6 +41,9 @@ IMAGE_SUFFIXES = frozenset(
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """The only decoders of Pillow's that bytes may reach."""
 
+OnBad = Callable[[Path, CodecError], None]
+"""Told of a file that cannot be taken, and why."""
+
 _GREY = ("1", "L")
 _COLOUR = ("RGB",)
 
@@ -52,7 +58,9 @@ def image_paths(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     for source in map(Path, sources):
         try:
             if source.is_dir():
-                found = sorted(p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+                # Opening a pipe that nobody writes to would wait for ever.
+                listed = (p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+                found = sorted(p for p in listed if not p.is_fifo())
                 if not found:
                     raise FileError(
                         f"{source}: expected a folder of image files, found none; "
@@ -84,7 +92,7 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 _check(image, path, limits)
                 pixels: NDArray[Any] = np.asarray(image.convert("L") if image.mode in _GREY else image)
-        except CodecError:
+        except (CodecError, MemoryError):
             raise
         except UnidentifiedImageError:
             raise ImageError(f"{path}: not an image file of the kinds {', '.join(_FORMATS)}") from None
@@ -97,27 +105,51 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def read_images(paths: Iterable[Path], channels: int) -> Iterator[NDArray[np.uint8]]:
-    """Each file's image as uint8 [1, H, W, C], C being ``channels``, all of the first one's size.
+def read_images(
+    paths: Iterable[Path], pair: "Pair", on_bad: OnBad | None = None
+) -> Iterator[tuple[Path, NDArray[np.uint8]]]:
+    """Each file and its image as uint8 [1, H, W, C], all such as ``pair`` takes and of the first one's size.
+
+    Args:
+        on_bad: if given, a file that cannot be taken is passed over, and this is told of it. The first file
+            that can be taken then sets the size.
 
     Raises:
-        FileError, ImageError: as ``read_image``, and for a file of another size or number of channels.
+        FileError, ImageError, LimitError: as ``read_image``, and for a file of another size or number of
+            channels.
     """
     first: tuple[Path, tuple[int, ...]] | None = None
     for path in paths:
-        image = read_image(path)
-        first = first or (path, image.shape)
-        if image.shape[2] != channels:
-            raise ImageError(
-                f"{path}: expected {channels} channel{'s' * (channels > 1)}, which the pair takes, "
-                f"found {image.shape[2]}; convert it to {'RGB' if channels == 3 else 'grey'} first"
-            )
-        if image.shape != first[1]:
-            raise ImageError(
-                f"{path}: expected {first[1][0]}x{first[1][1]} pixels as in {first[0]}, found "
-                f"{image.shape[0]}x{image.shape[1]}; crop or resize it, or encode it by itself"
-            )
-        yield image[None]
+        try:
+            image = read_image(path)
+            _check_shape(path, image.shape, pair)
+            first = first or (path, image.shape)
+            if image.shape != first[1]:
+                raise ImageError(
+                    f"{path}: expected {first[1][0]}x{first[1][1]} pixels as in {first[0]}, found "
+                    f"{image.shape[0]}x{image.shape[1]}; crop or resize it, or encode it by itself"
+                )
+        except CodecError as error:
+            if on_bad is None:
+                raise
+            on_bad(path, error)
+            continue
+        yield path, image[None]
+
+
+def _check_shape(path: Path, shape: tuple[int, ...], pair: "Pair") -> None:
+    height, width, found = shape
+    channels = pair.architecture.image_channels
+    if found != channels:
+        raise ImageError(
+            f"{path}: expected {channels} channel{'s' * (channels > 1)}, which the pair takes, "
+            f"found {found}; convert it to {'RGB' if channels == 3 else 'grey'} first"
+        )
+    if not pair.takes(height, width):
+        raise ImageError(
+            f"{path}: expected {pair.height}x{pair.width} pixels, the one size that the pair takes, "
+            f"found {height}x{width}; crop it, or train a pair on images of its size"
+        )
 
 
 def _check(image: Image.Image, path: Path, limits: Limits) -> None:

@@ -142,6 +142,8 @@ def load_images(path: str | Path) -> Images:
         arrays = {path.name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile, zlib and NumPy's own parser each raise their own
         raise DatasetError(f"{path}: not a NumPy file of plain arrays: {_first_line(error)}") from None
     name = next((n for n in ("images", "x_train") if n in arrays), None)

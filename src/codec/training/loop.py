@@ -148,7 +148,7 @@ def train(
     """Train, checkpoint each epoch, and return the weights of both halves.
 
     Args:
-        resume: go on from the newest checkpoint instead of starting anew.
+        resume: go on from the newest checkpoint, if there is one, instead of starting anew.
         watcher: told of each step and epoch.
 
     Raises:
@@ -163,9 +163,10 @@ def train(
     batches = len(training) // settings.batch_size
     objective = objective_for(settings, len(training))
     validation = pad(_spread_over(data.validation, objective.validation_images), stride)
-    start = start_from_pair(settings) if settings.start and not resume else None
+    going_on = resume and checkpoints.newest is not None
+    start = start_from_pair(settings) if settings.start and not going_on else None
     state = initial_state(objective, training, start)
-    if resume:
+    if going_on:
         state = State(**checkpoints.restore(state._asdict()))
     epoch, batch = divmod(int(state.step), batches)
     watcher.on_start(epoch, batches)

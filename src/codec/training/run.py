@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from codec.bundle_writer import write_bundle
+from codec.bundle_writer import write_pair
 from codec.errors import FileError
 from codec.files import write_bytes
 from codec.imagefiles import png_bytes
@@ -43,7 +43,7 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
     A run that had finished all its epochs and is resumed is exported again.
 
     Raises:
-        FileError: ``out`` cannot be made.
+        FileError: ``out`` cannot be made, or something in it cannot be written.
         TrainingError: see ``codec.training.loop.train``.
     """
     check_data(settings, data)
@@ -69,16 +69,16 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
         with _progress(console) as progress:
             watcher = _Reporter(settings, data, out, progress, resume=resume)
             weights = train(settings, data, checkpoints, resume=resume, watcher=watcher)
+        bundles = export_pair(settings, weights, data.name, data.training, data.validation, console.print)
+        encoder, decoder = write_pair(out, settings.name, bundles)
+    except FileError as error:
+        raise FileError(
+            f"{error}; once that is put right, the same command with --resume goes on from the last checkpoint"
+        ) from None
     finally:
         checkpoints.close()
-    bundles = export_pair(settings, weights, data.name, data.training, data.validation, console.print)
-    paths = []
-    for bundle in bundles:
-        path = out / f"{settings.name}.{bundle.side}.msgpack"
-        write_bytes(path, write_bundle(bundle))
-        console.print(f"wrote {path}")
-        paths.append(path)
-    return paths[0], paths[1]
+    console.print(f"wrote {encoder}\nwrote {decoder}")
+    return encoder, decoder
 
 
 def _size(images: NDArray[np.uint8]) -> str:
