@@ -79,6 +79,12 @@ def random_pair(
     return Bundle("encoder", pair, analysis, provenance), Bundle("decoder", pair, synthesis, provenance)
 
 
+def small_pair_of(seed: int) -> tuple[Bundle, Bundle]:
+    """A pair of few weights for grey images of 8x8: codes of 4x4x3."""
+    images = np.random.default_rng(5).integers(0, 256, (50, 8, 8, 1), np.uint8)
+    return random_pair(Convolutional(code_channels=3, layers=1, filters=4), images, seed)
+
+
 def count_table(symbols: NDArray[np.int32]) -> Table:
     low = int(symbols.min())
     return table_from_counts(low, np.bincount(symbols - low))
@@ -121,9 +127,7 @@ def digits() -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def small_bundles() -> tuple[Bundle, Bundle]:
     """A pair of few weights for grey images of 8x8: codes of 4x4x3."""
-    rng = np.random.default_rng(5)
-    images = rng.integers(0, 256, (50, 8, 8, 1), np.uint8)
-    return random_pair(Convolutional(code_channels=3, layers=1, filters=4), images)
+    return small_pair_of(0)
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
         encoder, decoder = write_pair(out, settings.name, bundles)
     except FileError as error:
         raise FileError(
-            f"{error}; once that is put right, the same command with --resume goes on from the last checkpoint"
+            f"{error}; when that is mended, the same command with --resume goes on from the last checkpoint"
         ) from None
     finally:
         checkpoints.close()
