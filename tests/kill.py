@@ -2,10 +2,10 @@
 
     python -m tests.kill --kills 300    # a third of them each: encoding, exporting a pair, training
 
-A process is killed either by itself, before its n-th change to a folder (a file opened for writing, renamed
-or removed, a folder made or removed), so that every state that the folder goes through is looked at, or by its
-parent after a time, so that the writes of libraries outside Python are cut too. ``tests/test_crashes.py`` does
-a few of both.
+A process is killed either by itself, before its n-th change to a folder (a file opened for writing,
+renamed or removed, a folder made or removed), so that every state of the folder is looked at, or by its
+parent after a time, so that the writes of libraries outside Python are cut too. ``tests/test_crashes.py``
+does a few of both.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def _dies_before(change: int, folder: str) -> None:
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal seen
         writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if (writes or event in CHANGES) and os.fspath(arguments[0]).startswith(folder):
+        if (writes or event in CHANGES) and f"{os.fspath(arguments[0])}/".startswith(f"{folder}/"):
             seen += 1
             if seen == change:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -263,7 +263,7 @@ def _many(kills: int, seed: int) -> None:
                 path.rmdir() if path.is_dir() else path.unlink()
             for _ in range(rng.randint(1, 4)):
                 moment = {"after": rng.uniform(0.4, 1) * training.seconds}
-                when: dict[str, Any] = rng.choice([{"change": rng.randint(1, 60)}, moment])
+                when: dict[str, Any] = rng.choice([{"change": rng.randint(1, 80)}, moment])
                 if training.kill(**when):
                     runs.append("before a change" if "change" in when else "after a time")
                     print(f"train: {len(runs)} kills, {when}", flush=True)

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import struct
+import weakref
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from codec import imagefiles
+from codec.bundle import Bundle, Pair
 from codec.errors import FileError, ImageError, LimitError
-from codec.imagefiles import IMAGE_SUFFIXES, image_paths, png_bytes, read_image
+from codec.imagefiles import IMAGE_SUFFIXES, image_paths, png_bytes, read_image, read_images
 from codec.limits import Limits
 
 Read = Callable[..., NDArray[np.uint8]]
@@ -239,3 +242,56 @@ def test_a_format_outside_the_listed_suffixes_is_no_image_file(read: Read) -> No
 def test_a_name_that_the_system_cannot_look_up_is_refused() -> None:
     with pytest.raises(FileError, match="name too long"):
         image_paths(["a" * 300])
+
+
+# Many files
+
+
+@pytest.fixture
+def pair(small_bundles: tuple[Bundle, Bundle]) -> Pair:
+    return small_bundles[0].pair
+
+
+def test_bad_files_are_told_and_the_first_good_one_sets_the_size(tmp_path: Path, pair: Pair) -> None:
+    shapes = {"a": None, "b": (9, 9, 3), "c": (9, 8, 1), "d": (8, 8, 1), "e": (9, 8, 1)}
+    for name, shape in shapes.items():
+        (tmp_path / name).write_bytes(b"" if shape is None else png_bytes(pixels(*shape)))
+    paths = [tmp_path / name for name in [*shapes, "f"]]
+    bad: list[tuple[str, str]] = []
+    good = list(read_images(paths, pair, lambda path, error: bad.append((path.name, str(error)))))
+    assert [path.name for path, _ in good] == ["c", "e"]
+    assert all(image.shape == (1, 9, 8, 1) for _, image in good)
+    assert [name for name, _ in bad] == ["a", "b", "d", "f"]
+    assert all(str(tmp_path / name) in words for name, words in bad)
+    with pytest.raises(ImageError, match="not an image file"):
+        list(read_images(paths, pair))
+
+
+def test_files_are_read_one_after_the_other_and_let_go(
+    tmp_path: Path, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "good").write_bytes(png_bytes(pixels(8, 8, 1)))
+    (tmp_path / "bad").write_bytes(b"")
+    alive: list[weakref.ref[NDArray[np.uint8]]] = []
+    real = imagefiles.read_image
+
+    def watched(path: Path) -> NDArray[np.uint8]:
+        image = real(path)
+        alive.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(imagefiles, "read_image", watched)
+    paths = [tmp_path / name for name in ("good", "bad")] * 50
+    for _, image in read_images(paths, pair, lambda path, error: None):
+        assert image.shape == (1, 8, 8, 1)
+        assert sum(reference() is not None for reference in alive) <= 2
+    assert len(alive) == 50
+
+
+def test_too_little_memory_is_not_a_damaged_image(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(MemoryError):
+        read(png_bytes(pixels(4, 4)))

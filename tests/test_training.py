@@ -19,10 +19,11 @@ from codec.architecture import Convolutional, Dense
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
-from codec.errors import DatasetError, OptionError, TrainingError
+from codec.errors import DatasetError, FileError, OptionError, TrainingError
 from codec.evaluation import psnr
 from codec.imagefiles import read_image
 from codec.training.calibration import table_from_counts
+from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
 from codec.training.distortion import Distortion
 from codec.training.loop import EpochMetrics, InterruptedRunError, Watcher, objective_for
@@ -189,8 +190,27 @@ def test_checkpoints_of_another_run_are_not_overwritten_nor_gone_on_with(
         run(once, data, tmp_path, resume=False, console=quiet)
     with pytest.raises(TrainingError, match=r"noise was 0\.2, is now 0\.0"):
         run(replace(once, noise=0.0), data, tmp_path, resume=True, console=quiet)
-    with pytest.raises(TrainingError, match="expected a checkpoint to resume from"):
+    with pytest.raises(TrainingError, match=r"expected a run to resume, found none; leave out --resume"):
         run(once, data, tmp_path / "other", resume=True, console=quiet)
+
+
+def test_a_run_without_a_checkpoint_yet_is_resumed_from_its_start(
+    uninterrupted: Weights, data: Dataset, tmp_path: Path
+) -> None:
+    Checkpoints(tmp_path, {}, resume=False).close()
+    with pytest.raises(TrainingError, match="made with other settings; seed was None, is now 4"):
+        Checkpoints(tmp_path, {"seed": 4}, resume=True)
+    assert same(uninterrupted, trained(SETTINGS, data, tmp_path, resume=True))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path, {}, resume=False)
+    monkeypatch.setattr(checkpoints._manager, "save", lambda *_, **__: 1 / 0)
+    with pytest.raises(FileError, match="checkpoint 7 cannot be written: division by zero"):
+        checkpoints.save(7, {})
+    checkpoints.close()
 
 
 def test_too_few_images_and_a_diverging_loss_are_told(data: Dataset, tmp_path: Path) -> None:
