@@ -187,13 +187,17 @@ def test_inspect_tells_that_a_packet_is_sealed_and_with_which_key(run: Run, tmp_
 
 
 def test_a_stream_longer_than_may_be_held_is_not_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def endless() -> Iterator[bytes]:
-        while True:
+    taken = []
+
+    def pieces() -> Iterator[bytes]:
+        for i in range(100):
+            taken.append(i)
             yield bytes(1000)
 
     monkeypatch.setattr(limits, "DEFAULT_LIMITS", Limits(packet_bytes=10_000))
     with pytest.raises(LimitError, match="packet to be sealed: bytes: expected at most 10,000, found 11,000"):
-        list(cli_keys.sealed(endless(), SealingKey(bytes(32))))
+        list(cli_keys.sealed(pieces(), SealingKey(bytes(32))))
+    assert len(taken) == 11
 
 
 def test_sign_and_verify_agree(run: Run, tmp_path: Path) -> None:
@@ -239,6 +243,25 @@ def test_encode_decode_and_evaluate_refuse_what_nobody_trusted_signed(run: Run, 
         shipped = [argument for argument in command if argument not in ("--encoder", "encoder")]
         shipped = [argument for argument in shipped if argument not in ("--decoder", "decoder")]
         assert "found a shipped pair" in fails(run, *shipped, *trust)
+
+
+@pytest.mark.parametrize("foreign", ["encoder", "decoder"])
+def test_evaluate_wants_both_bundles_signed(run: Run, tmp_path: Path, foreign: str) -> None:
+    evaluate: list[str | Path] = [
+        "evaluate",
+        "--images",
+        one_image(tmp_path),
+        "-q",
+        "0",
+        "--trust",
+        "maker.pub",
+    ]
+    for side in ("encoder", "decoder"):
+        (tmp_path / side).write_bytes(Path(side).read_bytes())
+        codec.sign_bundle(tmp_path / side, "stranger" if side == foreign else "maker")
+        evaluate += [f"--{side}", tmp_path / side]
+    said = fails(run, *evaluate)
+    assert f"bundle {tmp_path}/{foreign}: signed by the key" in said
 
 
 def one_image(folder: Path) -> Path:

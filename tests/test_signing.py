@@ -145,6 +145,7 @@ def test_every_flipped_bit_and_every_prefix_of_a_signature_is_refused(folder: Pa
     key = MAKER.public
     changes = [line[:length] for length in range(len(line) - 1)]  # the line's end may be missing
     changes += [line + b"x", line * 2, b" " + line, line.replace(b"v1", b"v2")]
+    changes += [line[:-1] + more for more in (b"=", b"==", b"====", b" ", b"\t\n", b"\n\n \n")]
     for i in range(8 * len(line)):
         flipped = bytearray(line)
         flipped[i // 8] ^= 1 << i % 8
