@@ -72,13 +72,21 @@ def _cores() -> int:
 
 
 def apply_in_batches(
-    function: "Callable[..., jax.Array]", parameters: Any, array: NDArray[Any], *arguments: Any
+    function: "Callable[..., jax.Array]",
+    parameters: Any,
+    array: NDArray[Any],
+    *arguments: Any,
+    result_values: int = 0,
 ) -> NDArray[Any]:
     """``function(parameters, part, *arguments)`` over parts of ``array`` [N, ...], joined again.
 
     The last part is filled up with copies of its last row to the next fixed size, and cut off again.
+
+    Args:
+        result_values: of one row, where they may be more than those of a row of ``array``.
     """
-    sizes = [s for s in _BATCH_SIZES if s == 1 or s * math.prod(array.shape[1:]) <= _BATCH_VALUES]
+    values = max(result_values, math.prod(array.shape[1:]))
+    sizes = [s for s in _BATCH_SIZES if s == 1 or s * values <= _BATCH_VALUES]
 
     def apply(batch: tuple[int, int, int]) -> NDArray[Any]:
         start, end, size = batch

@@ -1,10 +1,11 @@
 """The receiver: packet -> symbols -> codes -> images, from a decoder bundle alone."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,9 +89,15 @@ class Decoder:
         """
         pair = self.bundle.pair
         quality = pair.default_quality if quality is None else quality
-        if not 0 <= quality < pair.qualities:
-            raise OptionError(f"quality: expected 0 to {pair.qualities - 1}, found {quality}")
-        array = np.asarray(codes)
+        if not _is_whole(quality) or not 0 <= quality < pair.qualities:
+            raise OptionError(f"quality: expected 0 to {pair.qualities - 1}, found {quality!r}")
+        try:
+            array = np.asarray(codes)
+        except (ValueError, OverflowError) as error:
+            raise ImageError(f"codes: expected one array of floats; these form none: {error}") from None
+        if np.issubdtype(array.dtype, np.floating):
+            with np.errstate(over="ignore"):  # what float32 cannot hold is not finite in it
+                array = array.astype(np.float32)
         if array.ndim == 3:
             array = array[None]
         channels = pair.architecture.code_channels
@@ -98,7 +105,7 @@ class Decoder:
             array.ndim != 4
             or array.shape[3] != channels
             or 0 in array.shape
-            or not np.issubdtype(array.dtype, np.floating)
+            or array.dtype != np.float32
             or not np.isfinite(array).all()
         ):
             raise ImageError(
@@ -107,17 +114,17 @@ class Decoder:
             )
         covered = [cells * pair.architecture.stride for cells in array.shape[1:3]]
         size = [covered[0] if height is None else height, covered[1] if width is None else width]
-        if not all(1 <= asked <= most for asked, most in zip(size, covered, strict=True)):
+        if not all(_is_whole(asked) and 1 <= asked <= most for asked, most in zip(size, covered, strict=True)):
             raise OptionError(
                 f"size: expected at most {covered[0]}x{covered[1]}, which the codes cover, "
-                f"found {size[0]}x{size[1]}"
+                f"found {size[0]!r}x{size[1]!r}"
             )
         if not pair.takes(*covered):
             raise ImageError(
                 f"codes: expected {pair.code_shape[0]}x{pair.code_shape[1]} cells, the one size that "
                 f"{self.bundle.name} takes, found {array.shape[1]}x{array.shape[2]}"
             )
-        return crop(self._images(array.astype(np.float32), quality), size[0], size[1])
+        return crop(self._images(array, quality), size[0], size[1])
 
     def _images(self, codes: NDArray[np.float32], quality: int) -> NDArray[np.uint8]:
         pixels = codes[..., 0].size * self.bundle.pair.architecture.stride**2
@@ -137,8 +144,14 @@ class Decoder:
 
         from codec.synthesis import synthesise
 
-        function = partial(synthesise, self.bundle.pair.architecture)
-        return partial(apply_in_batches, function, jax.device_put(self.bundle.parameters()))
+        architecture = self.bundle.pair.architecture
+        function, parameters = partial(synthesise, architecture), jax.device_put(self.bundle.parameters())
+
+        def images(codes: NDArray[np.float32], quality: int) -> NDArray[np.uint8]:
+            pixels = math.prod(codes.shape[1:3]) * architecture.stride**2 * architecture.image_channels
+            return apply_in_batches(function, parameters, codes, quality, result_values=pixels)
+
+        return images
 
     def decode(self, packet: bytes | BinaryIO) -> NDArray[np.uint8]:
         """All images of a packet: uint8 [N, H, W, C].
@@ -151,6 +164,7 @@ class Decoder:
             DamagedPacketError: truncated, or a check does not match.
             WrongPairError: made by another pair.
             LimitError: over the limits.
+            TypeError: neither bytes nor a file of bytes. What reading a file raises passes as it is.
         """
         header, size, chunks = self._open(packet)
         decoded = in_threads(partial(self._decode_chunk, header, size), self._all_at_once(size, chunks))
@@ -183,8 +197,12 @@ class Decoder:
             As ``decode``.
         """
         header, size, chunks = self._open(packet)
-        parts = [self._symbols(header, size, chunk) for chunk in self._all_at_once(size, chunks)]
         cells = self.bundle.pair.architecture.code_shape(*size)
+        parts, found = [], 0
+        for chunk in self._all_at_once(size, chunks):
+            found += chunk.count * math.prod(cells)
+            self.limits.check("packet_symbols", found, "packet: symbols decoded at once")
+            parts.append(self._symbols(header, size, chunk))
         return np.concatenate([np.empty((0, *cells), np.int32), *parts])
 
     def _open(
@@ -196,12 +214,13 @@ class Decoder:
 
     def _all_at_once(self, size: tuple[int, int], chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The chunks, as long as their images together are within what may be decoded at once."""
-        images = 0
+        images = held = 0
         for chunk in chunks:
-            images += chunk.count
-            pixels = images * size[0] * size[1] * self.bundle.pair.architecture.image_channels
+            images, held = images + chunk.count, held + len(chunk.payload)
+            pixels = images * self.bundle.pair.architecture.padded_pixels(*size)
             self.limits.check("packet_images", images, "packet: images decoded at once")
             self.limits.check("packet_pixels", pixels, "packet: pixels decoded at once")
+            self.limits.check("packet_bytes", held, "packet: bytes decoded at once")
             yield chunk
 
     def _image_size(self, header: Header) -> tuple[int, int]:
@@ -238,7 +257,13 @@ class Decoder:
     def _decode_chunk(self, header: Header, size: tuple[int, int], chunk: Chunk) -> Decoded:
         symbols = self._symbols(header, size, chunk)
         codes = dequantise(symbols, self.bundle.pair.steps[header.quality])
-        return Decoded(chunk.first, crop(self._images(codes, header.quality), *size), chunk.names)
+        images = crop(self._images(codes, header.quality), *size)
+        # A view would keep the padding, which may be thousands of times the images, for as long as they live.
+        return Decoded(chunk.first, np.ascontiguousarray(images), chunk.names)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, SupportsIndex) and not isinstance(value, bool)
 
 
 def load_decoder(name_or_path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Decoder:

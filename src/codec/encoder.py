@@ -127,7 +127,8 @@ class Encoder:
         batch = as_batch(images, self.bundle.pair.architecture.image_channels)
         listed = None if names is None else tuple(names)
         self.limits.check("packet_images", len(batch), "images encoded at once")
-        self.limits.check("packet_pixels", batch.size, "pixels encoded at once")
+        pixels = len(batch) * self.bundle.pair.architecture.padded_pixels(*batch.shape[1:3])
+        self.limits.check("packet_pixels", pixels, "pixels encoded at once")
         header = self._header(batch, quality, listed is not None)
         if compact:
             self._check_compact(batch, header)

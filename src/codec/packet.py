@@ -8,6 +8,7 @@ import binascii
 import struct
 from dataclasses import dataclass
 from enum import IntFlag
+from reprlib import repr as short
 
 from codec.errors import ImageError
 from codec.limits import DEFAULT_LIMITS, Limits
@@ -89,10 +90,10 @@ def check_name(name: str, limits: Limits = DEFAULT_LIMITS) -> None:
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
-        raise ImageError(f"image name {name!r}: expected text that UTF-8 can write") from None
+        raise ImageError(f"image name {short(name)}: expected text that UTF-8 can write") from None
     if not 1 <= length <= most or name in (".", "..") or any(c in "/\\\x7f" or c < " " for c in name):
         raise ImageError(
-            f"image name {name!r}: expected a plain file name of 1 to {most} bytes, "
+            f"image name {short(name)}: expected a plain file name of 1 to {most} bytes, "
             "without slashes and control characters"
         )
 

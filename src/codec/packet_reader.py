@@ -5,6 +5,7 @@ the input's own length.
 """
 
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -21,6 +22,7 @@ OnMissing = Callable[[int, int | None], None]
 """Told of images that damage took: how many stand before them, and how many they are, None if unknown."""
 
 _VARINT_BYTES = 5
+_MARKERS = re.compile(b"%b|%b" % (re.escape(fmt.CHUNK_MARKER), re.escape(fmt.END_MARKER)))
 _SALVAGE_PASSES = 8
 
 
@@ -39,11 +41,12 @@ def read_packet(
         PacketError: not a packet, an unknown version or unknown flags.
         DamagedPacketError: truncated, a check that does not match, or bytes behind the end.
         LimitError: over ``limits``.
+        TypeError: neither bytes nor a file of bytes. What reading a file raises passes as it is.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    file = io.BytesIO(bytes(source)) if isinstance(source, bytes | bytearray | memoryview) else source
     start = read_up_to(file, len(fmt.MAGIC))
     if start[:1] and start[0] & 0xF0 == fmt.COMPACT:
-        return _read_compact(_read_rest(start, file, limits))
+        return _read_compact(_read_rest(start, file, limits), limits)
     if start != fmt.MAGIC:
         raise PacketError(
             f"packet: expected it to begin with {fmt.MAGIC.hex(' ')} (or A0 to AF in the compact framing), "
@@ -93,7 +96,7 @@ def _exactly(file: BinaryIO, count: int, what: str) -> bytes:
     return data
 
 
-def _read_compact(packet: bytes) -> tuple[Header, Iterator[Chunk]]:
+def _read_compact(packet: bytes, limits: Limits) -> tuple[Header, Iterator[Chunk]]:
     start = 1 + fmt.COMPACT_DIGEST_BYTES
     if len(packet) < start + fmt.CRC16.size:
         raise DamagedPacketError(
@@ -103,7 +106,7 @@ def _read_compact(packet: bytes) -> tuple[Header, Iterator[Chunk]]:
     if check != fmt.CRC16.pack(fmt.crc16(content)):
         raise DamagedPacketError("packet: its check does not match; it is damaged or truncated")
     header = Header("compact", packet[0] & 15, packet[1:start])
-    return header, iter([Chunk(0, 1, content[start:])])
+    return header, iter([_read_body(header, 0, 1, content[start:], limits)])
 
 
 def _read_whole(header: Header, offset: int, packet: bytes, limits: Limits) -> Chunk:
@@ -127,10 +130,12 @@ def _read_body(header: Header, first: int, count: int, body: bytes, limits: Limi
     length, start = _read_varint(body, 0, "length of the names")
     if length > len(body) - start:
         raise DamagedPacketError(f"packet, names: expected {length} bytes, found {len(body) - start}")
+    joined = body[start : start + length]
+    found = joined.count(b"/") + 1  # counted first: a list of them takes many times their bytes
+    if found != count:
+        raise PacketError(f"packet, names: expected {count}, found {found}")
     try:
-        names = tuple(body[start : start + length].decode().split("/"))
-        if len(names) != count:
-            raise PacketError(f"packet, names: expected {count}, found {len(names)}")
+        names = tuple(joined.decode().split("/"))
         for name in names:
             check_name(name, limits)
     except (UnicodeDecodeError, ImageError) as error:
@@ -185,7 +190,8 @@ def _salvage(
     """
     images = offset = 0
     left = _SALVAGE_PASSES * len(data)
-    while left >= 0 and (offset := data.find(fmt.CHUNK_MARKER[:1], offset)) >= 0:
+    while left >= 0 and (marker := _MARKERS.search(data, offset)):
+        offset = marker.start()
         total = _end_at(data, offset, seed)
         if total is not None and total >= images:
             if total > images:
