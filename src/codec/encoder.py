@@ -132,7 +132,7 @@ class Encoder:
         header = self._header(batch, quality, listed is not None)
         if compact:
             self._check_compact(batch, header)
-            packet = write_compact(header, self._coded(batch, header.quality, effort)[1])
+            packet = write_compact(header, self._coded(batch, header.quality, effort)[1], self.limits)
         elif len(batch) > self._chunk_images(batch):
             code = partial(self._coded, quality=header.quality, effort=effort)
             coded = in_threads(code, _split(batch, self._chunk_images(batch)))
