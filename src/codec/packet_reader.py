@@ -191,17 +191,18 @@ def _salvage(
     images = offset = 0
     left = _SALVAGE_PASSES * len(data)
     while left >= 0 and (marker := _MARKERS.search(data, offset)):
-        offset = marker.start()
-        total = _end_at(data, offset, seed)
-        if total is not None and total >= images:
-            if total > images:
-                on_missing(images, total - images)
-            return
-        begin, offset = offset, offset + 1
-        start = begin + len(fmt.CHUNK_MARKER) + fmt.CHUNK_FIELDS.size
-        if not data.startswith(fmt.CHUNK_MARKER, begin) or start > len(data):
+        begin, offset = marker.start(), marker.end()
+        if marker[0] == fmt.END_MARKER:
+            total = _end_at(data, begin, seed)
+            if total is not None and total >= images:
+                if total > images:
+                    on_missing(images, total - images)
+                return
             continue
-        first, count, length = fmt.CHUNK_FIELDS.unpack_from(data, begin + len(fmt.CHUNK_MARKER))
+        start = offset + fmt.CHUNK_FIELDS.size
+        if start > len(data):
+            continue
+        first, count, length = fmt.CHUNK_FIELDS.unpack_from(data, offset)
         end = start + length
         if first < images or not count or end + fmt.CRC.size > len(data):
             continue
@@ -218,11 +219,11 @@ def _salvage(
 
 
 def _end_at(data: bytes, offset: int, seed: int) -> int | None:
-    """The number of images that a whole trailer at ``offset`` states, or None where there is none."""
+    """The number of images that the trailer whose marker is at ``offset`` states; None if it is not whole."""
     start = offset + len(fmt.END_MARKER)
     end = start + fmt.COUNT.size
     check = fmt.CRC.pack(zlib.crc32(data[offset:end], seed))
-    if not data.startswith(fmt.END_MARKER, offset) or data[end : end + fmt.CRC.size] != check:
+    if data[end : end + fmt.CRC.size] != check:
         return None
     total: int = fmt.COUNT.unpack(data[start:end])[0]
     return total

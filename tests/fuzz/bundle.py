@@ -2,7 +2,8 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -22,7 +23,7 @@ from codec.packet_writer import write_packet
 from codec.runs import encode_symbols
 from tests.fuzz.target import Target, mutate_bytes, pick, whole_number
 
-__all__ = ["LIMITS", "TARGET"]
+__all__ = ["LIMITS", "TARGET", "Tree", "join", "take_apart"]
 
 LIMITS = Limits(
     bundle_bytes=1 << 16,
@@ -94,8 +95,8 @@ def take_apart(data: bytes) -> Tree | None:
     return file if isinstance(file["body"]["shared"], dict) else None
 
 
-def join(file: Tree, rng: Random) -> bytes:
-    """The file with its digests right; now and then what is packed is mutated as bytes before it is digested."""
+def join(file: Tree, pack: Callable[[Tree], bytes] = msgpack.packb) -> bytes:
+    """The file of a tree, which is changed on the way, with its digests right."""
     body = file["body"]
     shared, weights = body.get("shared"), body.get("weights")
     if isinstance(shared, dict):
@@ -105,14 +106,15 @@ def join(file: Tree, rng: Random) -> bytes:
             for tensor in weights:
                 digest.update(msgpack.packb(tensor))
             shared[half] = digest.digest()
-        body["shared"] = _packed(shared, rng)
-    file["body"] = _packed(body, rng)
+        body["shared"] = pack(shared)
+    file["body"] = pack(body)
     if "sha256" in file:
         file["sha256"] = hashlib.sha256(file["body"]).digest()
-    return _packed(file, rng)
+    return pack(file)
 
 
-def _packed(value: Tree, rng: Random) -> bytes:
+def _packed(rng: Random, value: Tree) -> bytes:
+    """MessagePack that is now and then mutated as bytes, before anything digests it."""
     data: bytes = msgpack.packb(value)
     kind = rng.random()
     if kind < 0.03:
@@ -262,7 +264,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
     try:
         for _ in range(pick(rng, (1, 1, 1, 2, 3))):
             pick(rng, _OPERATIONS)(file, rng)
-        return join(file, rng)
+        return join(file, partial(_packed, rng))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError):
         return mutate_bytes(data, rng)  # the tree is no longer one
 
