@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from codec import numpy_synthesis
 from codec.batching import apply_in_batches, in_threads
 from codec.bundle import Bundle
-from codec.errors import ImageError, OptionError, PacketError, WrongPairError
+from codec.errors import ImageError, OptionError, PacketError, WrongPairError, WrongSideError
 from codec.images import crop
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
@@ -56,9 +56,14 @@ class Decoder:
     Args:
         bundle: a decoder's bundle.
         limits: bounds that packets are held to before anything is allocated.
+
+    Raises:
+        WrongSideError: an encoder's bundle.
     """
 
     def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        if bundle.side != "decoder":
+            raise WrongSideError(f"bundle: expected the decoder's, found the {bundle.side}'s")
         self.bundle = bundle
         self.limits = limits
 
@@ -114,7 +119,9 @@ class Decoder:
             )
         covered = [cells * pair.architecture.stride for cells in array.shape[1:3]]
         size = [covered[0] if height is None else height, covered[1] if width is None else width]
-        if not all(_is_whole(asked) and 1 <= asked <= most for asked, most in zip(size, covered, strict=True)):
+        if not all(
+            _is_whole(asked) and 1 <= asked <= most for asked, most in zip(size, covered, strict=True)
+        ):
             raise OptionError(
                 f"size: expected at most {covered[0]}x{covered[1]}, which the codes cover, "
                 f"found {size[0]!r}x{size[1]!r}"

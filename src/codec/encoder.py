@@ -15,7 +15,7 @@ from codec.analysis import build_analysis
 from codec.architecture import Architecture
 from codec.batching import ONE_THREAD, apply_in_batches, in_threads
 from codec.bundle import Bundle
-from codec.errors import BundleError, ImageError, OptionError
+from codec.errors import BundleError, ImageError, OptionError, WrongSideError
 from codec.images import as_batch, pad, to_float
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
@@ -44,9 +44,14 @@ class Encoder:
     Args:
         bundle: an encoder's bundle.
         limits: bounds that images and packets are held to.
+
+    Raises:
+        WrongSideError: a decoder's bundle.
     """
 
     def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        if bundle.side != "encoder":
+            raise WrongSideError(f"bundle: expected the encoder's, found the {bundle.side}'s")
         self.bundle = bundle
         self.limits = limits
         self._parameters = jax.device_put(bundle.parameters())

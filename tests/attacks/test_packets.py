@@ -85,8 +85,14 @@ def names_longer_than_any_packet(decoder: Decoder) -> bytes:
 
 
 SMALL: tuple[tuple[Attack, str], ...] = (
-    (a_trillion_images_in_a_number_of_six_bytes, "number of images: expected a number, found .* too many bytes"),
-    (as_many_images_as_five_bytes_can_say, "images in a chunk: expected at most 65,536, found 34,359,738,367"),
+    (
+        a_trillion_images_in_a_number_of_six_bytes,
+        "number of images: expected a number, found .* too many bytes",
+    ),
+    (
+        as_many_images_as_five_bytes_can_say,
+        "images in a chunk: expected at most 65,536, found 34,359,738,367",
+    ),
     (a_trillion_pixels_in_images_of_the_largest_size, "pixels.*: expected at most .*, found 1,000,7"),
     (one_image_of_the_largest_size, "pixels.*: expected at most .*, found 4,29"),
     (names_longer_than_any_packet, "names: expected 4294967295 bytes, found 13"),
@@ -237,7 +243,18 @@ def test_a_chunk_that_starts_at_the_last_image_there_can_be_ends_the_packet() ->
 
 @pytest.mark.parametrize(
     "name",
-    ["../../etc/passwd", "/etc/passwd", "..", ".", "a/../b", "C:\\windows", "\\\\host\\share", "x\0.png", "", "\n"],
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "..",
+        ".",
+        "a/../b",
+        "C:\\windows",
+        "\\\\host\\share",
+        "x\0.png",
+        "",
+        "\n",
+    ],
 )
 def test_a_name_that_is_a_path_is_refused(small_pair: tuple[Encoder, Decoder], name: str) -> None:
     joined = name.encode()
@@ -249,7 +266,9 @@ def test_a_name_that_is_a_path_is_refused(small_pair: tuple[Encoder, Decoder], n
 def test_a_name_of_a_mebibyte_is_not_told_in_full(small_pair: tuple[Encoder, Decoder]) -> None:
     joined = b"\x01" * MIB
     packet = sealed(head(small_pair[1], NAMES) + varint(len(joined)) + joined)
-    refused(partial(small_pair[1].decode, packet), "image name .*: expected a plain file name", memory=12 * MIB)
+    refused(
+        partial(small_pair[1].decode, packet), "image name .*: expected a plain file name", memory=12 * MIB
+    )
 
 
 def test_a_mebibyte_of_slashes_is_no_list_of_a_million_names(small_pair: tuple[Encoder, Decoder]) -> None:
@@ -262,7 +281,9 @@ def test_a_mebibyte_of_slashes_is_no_list_of_a_million_names(small_pair: tuple[E
 def test_the_names_of_a_stream_that_are_told_at_once_have_a_limit() -> None:
     writer = StreamWriter(Header("stream", 0, b"pair", named=True))
     names = ("ab",) * 1000
-    packet = b"".join([writer.header(), *(writer.chunk(1000, b"", names) for _ in range(3)), writer.trailer()])
+    packet = b"".join(
+        [writer.header(), *(writer.chunk(1000, b"", names) for _ in range(3)), writer.trailer()]
+    )
     told = "names of images held at once: expected at most 2,999, found 3,000"
     refused(partial(inspect, packet, Limits(packet_images=2999)), told, error=LimitError)
     report = inspect(packet)

@@ -25,7 +25,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers")
     parser.add_argument("--corpus", type=Path, help="folder where atheris keeps what covers more than before")
-    parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="folder for failing inputs")
+    parser.add_argument(
+        "--failures", type=Path, default=Path("fuzz-failures"), help="folder for failing inputs"
+    )
     parser.add_argument("--timeout", type=int, default=10, help="seconds that one input may take")
     parser.add_argument("--memory", type=int, default=1 << 10, help="MiB that the process may grow by")
     parser.add_argument("--input", type=Path, help="run this one input and tell what becomes of it")

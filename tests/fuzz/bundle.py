@@ -3,6 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -66,7 +67,7 @@ def _decoded(bundle: Bundle, number: int) -> str:
     quality = number % pair.qualities
     payload = number.to_bytes(4, "big").rstrip(b"\0")
     header = Header("batch", quality, pair.digest[:4])
-    decoder = Decoder(bundle, LIMITS)
+    decoder = Decoder(replace(bundle, side="decoder"), LIMITS)  # symbols need no weights
     try:
         symbols = decoder.symbols(write_packet(header, Chunk(0, 2, payload)))
     except CodecError as error:
@@ -140,7 +141,20 @@ def _other(value: Any, rng: Random) -> Any:
         return pick(
             rng,
             (
-                *(None, True, -1, 1.5, float("nan"), "", "\u4e09", b"", [], {}, [[[[[[0]]]]]], {"a": {"b": [{}]}}),
+                *(
+                    None,
+                    True,
+                    -1,
+                    1.5,
+                    float("nan"),
+                    "",
+                    "\u4e09",
+                    b"",
+                    [],
+                    {},
+                    [[[[[[0]]]]]],
+                    {"a": {"b": [{}]}},
+                ),
                 *(1 << 63, -(1 << 63), "x" * 300, [0] * 300, msgpack.ExtType(5, b"x"), msgpack.Timestamp(0)),
             ),
         )
@@ -172,10 +186,14 @@ def _numbers(value: bytes, rng: Random) -> bytes:
     if kind < 0.6:
         second = int.from_bytes(data[other : other + size], "little")
         moved = min(first, (1 << bits) - 1 - second, whole_number(rng, bits))
-        data[other : other + size] = (second + moved).to_bytes(size, "little") if other != one else data[one : one + size]
+        data[other : other + size] = (
+            (second + moved).to_bytes(size, "little") if other != one else data[one : one + size]
+        )
         changed = first - moved if other != one else first
     else:
-        changed = (first + pick(rng, (1, -1, 2, 256))) % (1 << bits) if kind < 0.8 else whole_number(rng, bits)
+        changed = (
+            (first + pick(rng, (1, -1, 2, 256))) % (1 << bits) if kind < 0.8 else whole_number(rng, bits)
+        )
     data[one : one + size] = changed.to_bytes(size, "little")
     return bytes(data)
 

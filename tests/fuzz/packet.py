@@ -141,9 +141,13 @@ def _inspected(packet: bytes, header: Header, chunks: list[Chunk]) -> None:
 def _decoded(
     decoder: Decoder, packet: bytes, header: Header, chunks: list[Chunk], symbols: NDArray[np.int32]
 ) -> None:
-    pair, (height, width) = decoder.bundle.pair, header.shape or (
-        decoder.bundle.pair.height,
-        decoder.bundle.pair.width,
+    pair, (height, width) = (
+        decoder.bundle.pair,
+        header.shape
+        or (
+            decoder.bundle.pair.height,
+            decoder.bundle.pair.width,
+        ),
     )
     images = sum(chunk.count for chunk in chunks)
     assert symbols.dtype == np.int32
@@ -161,9 +165,7 @@ def _decoded(
         assert pixels.shape == (images, height, width, 1)
 
 
-def _coded_again(
-    decoder: Decoder, header: Header, chunks: list[Chunk], symbols: NDArray[np.int32]
-) -> None:
+def _coded_again(decoder: Decoder, header: Header, chunks: list[Chunk], symbols: NDArray[np.int32]) -> None:
     """The symbols coded again are no longer than the payload was, and are the same symbols."""
     pair = decoder.bundle.pair
     for chunk in chunks:
@@ -281,7 +283,8 @@ def _compact(parts: Parts) -> None:
     """Turn a packet into a compact one, or back."""
     if parts.compact:
         digest = next(
-            (d.bundle.pair.digest for d in DECODERS if d.bundle.pair.digest[:3] == parts.head[1:4]), b"\0\0\0\0"
+            (d.bundle.pair.digest for d in DECODERS if d.bundle.pair.digest[:3] == parts.head[1:4]),
+            b"\0\0\0\0",
         )
         parts.head = bytearray(b"\xc3\x7a\x10" + bytes([parts.head[0] & 15]) + digest[:4])
     else:
