@@ -86,6 +86,8 @@ def is_packet(data: bytes) -> bool:
 
 def check_name(name: str, limits: Limits = DEFAULT_LIMITS) -> None:
     """Raise ``ImageError`` unless ``name`` is a plain file name that a packet may carry."""
+    if not isinstance(name, str):
+        raise ImageError(f"image name {short(name)}: expected text, found {type(name).__name__}")
     most = min(limits.name_bytes, NAME_BYTES)
     try:
         length = len(name.encode())

@@ -167,6 +167,14 @@ def test_codes_of_any_width_give_the_same_images(small_pair: Pair, dtype: Any) -
     np.testing.assert_array_equal(small_pair[1].images(codes.astype(dtype)), expected)
 
 
+@pytest.mark.parametrize("name", [None, 5, b"a.png", ["a"], Path("a.png")], ids=repr)
+def test_a_name_that_is_no_text_is_refused(small_pair: Pair, name: Any) -> None:
+    image = np.zeros((8, 8), np.uint8)
+    for encode in (small_pair[0].encode, lambda images, names: list(small_pair[0].encode_stream([images], names=names))):
+        with pytest.raises(ImageError, match=f"image name .*: expected text, found {type(name).__name__}"):
+            encode(image, names=[name])
+
+
 @pytest.mark.parametrize("value", [-1, 3, 1.0, 1.5, True, "1", b"1", float("nan"), (1,)], ids=repr)
 def test_a_quality_that_is_none_is_refused(small_pair: Pair, value: Any) -> None:
     with pytest.raises(OptionError, match="quality: expected 0 to 2, found "):

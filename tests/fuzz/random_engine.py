@@ -22,12 +22,12 @@ _REPORT_SECONDS = 60.0
 def run(
     target: Target, *, seconds: float, runs: int, seed: int, folder: Path, timeout: float, memory: int
 ) -> bool:
-    """Fuzz until ``seconds`` or ``runs`` are over, 0 being no bound, or a check fails; return whether none did.
+    """Fuzz until ``seconds`` or ``runs`` are over, 0 being no bound, or a check fails: whether none did.
 
     Args:
-        folder: where the failing input goes. The input under way stands in ``current`` there all the while, so
-            that what kills the process is not lost.
-        timeout: seconds that one input may take.
+        folder: where the failing input goes. The input under way stands in ``current-TARGET`` there all the
+            while, after its length, so that what kills the process is not lost.
+        timeout: seconds of processor time that one input may take.
         memory: bytes that the process may grow by.
     """
     rng = Random(seed)
@@ -44,19 +44,20 @@ def run(
         while not runs or done < runs:
             data = target.mutate(pick(rng, pick(rng, kinds)), rng)[: target.most]
             current.keep(data)
-            before = time.monotonic()
+            before = time.process_time()
             try:
                 outcome = target.check(data)
-                now = time.monotonic()
-                if now - before > timeout:
-                    raise AssertionError(f"took {now - before:.1f} s, more than {timeout:g}")
+                took = time.process_time() - before
+                if took > timeout:
+                    raise AssertionError(f"took {took:.1f} s, more than {timeout:g}")
                 if _resident() - base > memory:
                     raise AssertionError(f"the process has grown by more than {memory:,} bytes")
             except Exception:
-                traceback.print_exc()
+                traceback.print_exc(file=sys.stdout)
+                _print(target, done, time.monotonic() - start, told)
                 _tell(target, data, folder)
                 return False
-            done += 1
+            now, done = time.monotonic(), done + 1
             told[outcome] += 1
             if not outcome.endswith("Error"):
                 if outcome not in pools:

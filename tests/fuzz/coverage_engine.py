@@ -1,0 +1,55 @@
+"""Fuzzing guided by coverage: the same targets and mutators under atheris, which is libFuzzer for Python."""
+
+import argparse
+import sys
+from pathlib import Path
+from random import Random
+
+import atheris
+
+from tests.fuzz.target import CORPUS, Target
+
+__all__ = ["instrument", "run"]
+
+
+def instrument() -> None:
+    """Import the library so that atheris sees its branches; no other module has to be slowed down."""
+    with atheris.instrument_imports(include=["codec"]):
+        import codec.decoder
+        import codec.encoder
+        import codec.imagefiles
+        import codec.inspection  # noqa: F401
+
+
+def run(target: Target, options: argparse.Namespace) -> None:
+    """Fuzz until time or runs are over, or an input fails; ends the process, with status 0 if none did."""
+
+    def test_one_input(data: bytes) -> None:
+        try:
+            target.check(data)
+        except BaseException:
+            path = f"{options.failures}/crash-{target.name}-SHA1"
+            print(f"{target.name}: failed; to run it again: python -m tests.fuzz {target.name} --input {path}")
+            raise
+
+    def mutator(data: bytes, most: int, seed: int) -> bytes:
+        return target.mutate(data, Random(seed))[:most]
+
+    arguments = [
+        sys.argv[0],
+        f"-seed={options.seed or 1}",
+        f"-max_len={target.most}",
+        f"-timeout={6 * options.timeout}",  # libFuzzer's clock counts what other processes do too
+        f"-rss_limit_mb={options.memory + 1024}",  # above what JAX and the library take by themselves
+        f"-artifact_prefix={options.failures}/{target.name}-",
+        "-print_final_stats=1",
+        "-len_control=0",
+        str(options.corpus),
+        str(Path(CORPUS) / target.name),
+    ]
+    if options.seconds:
+        arguments.insert(1, f"-max_total_time={max(1, round(options.seconds))}")
+    if options.runs:
+        arguments.insert(1, f"-runs={options.runs}")
+    atheris.Setup(arguments, test_one_input, custom_mutator=mutator)
+    atheris.Fuzz()
