@@ -170,7 +170,10 @@ def test_codes_of_any_width_give_the_same_images(small_pair: Pair, dtype: Any) -
 @pytest.mark.parametrize("name", [None, 5, b"a.png", ["a"], Path("a.png")], ids=repr)
 def test_a_name_that_is_no_text_is_refused(small_pair: Pair, name: Any) -> None:
     image = np.zeros((8, 8), np.uint8)
-    for encode in (small_pair[0].encode, lambda images, names: list(small_pair[0].encode_stream([images], names=names))):
+    for encode in (
+        small_pair[0].encode,
+        lambda images, names: list(small_pair[0].encode_stream([images], names=names)),
+    ):
         with pytest.raises(ImageError, match=f"image name .*: expected text, found {type(name).__name__}"):
             encode(image, names=[name])
 

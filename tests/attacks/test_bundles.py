@@ -11,7 +11,6 @@ import pytest
 
 from codec.bundle_reader import read_bundle
 from codec.errors import BundleError, LimitError
-from codec.limits import Limits
 from tests.attacks.cost import KIB, MIB, assert_quick, refused
 from tests.fuzz.bundle import Tree, join, take_apart
 

@@ -37,21 +37,23 @@ def arguments() -> argparse.Namespace:
 def one(options: argparse.Namespace) -> bool:
     """Fuzz a single target; return whether nothing failed."""
     warnings.simplefilter("error")
-    if options.engine == "atheris" and options.input is None:
-        from tests.fuzz import coverage_engine
-
-        coverage_engine.instrument()
-    target = import_module(f"tests.fuzz.{options.target}").TARGET
+    module = f"tests.fuzz.{options.target}"
     if options.input is not None:
-        print(target.check(options.input.read_bytes()))
+        print(import_module(module).TARGET.check(options.input.read_bytes()))
         return True
     options.failures.mkdir(parents=True, exist_ok=True)
     if options.engine == "atheris":
+        try:
+            from tests.fuzz import coverage_engine
+        except ModuleNotFoundError:
+            sys.exit("atheris is not installed here: pip install '.[fuzz]', or use --engine random")
+        with coverage_engine.instrumented():
+            target = import_module(module).TARGET
         coverage_engine.run(target, options)  # ends the process
     from tests.fuzz import random_engine
 
     return random_engine.run(
-        target,
+        import_module(module).TARGET,
         seconds=options.seconds,
         runs=options.runs,
         seed=options.seed,

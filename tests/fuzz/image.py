@@ -67,7 +67,9 @@ def mutate(data: bytes, rng: Random) -> bytes:
         elif kind < 0.8:
             rng.shuffle(chunks)
         else:
-            name = pick(rng, (b"tRNS", b"zTXt", b"iCCP", b"acTL", b"fcTL", b"PLTE", b"gAMA", b"IDAT", b"abCD"))
+            name = pick(
+                rng, (b"tRNS", b"zTXt", b"iCCP", b"acTL", b"fcTL", b"PLTE", b"gAMA", b"IDAT", b"abCD")
+            )
             chunks.insert(i, (name, rng.randbytes(int(rng.random() * 30))))
     pieces = [_PNG]
     for name, body in chunks:

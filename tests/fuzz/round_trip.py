@@ -40,7 +40,9 @@ FIELDS = struct.Struct("<BBBBBB4B")
 
 def check(data: bytes) -> str:
     """Encode, decode, and compare with the stages one by one."""
-    pair, kind, axes, quality, flags, seed, *sides = FIELDS.unpack(data[: FIELDS.size].ljust(FIELDS.size, b"\0"))
+    pair, kind, axes, quality, flags, seed, *sides = FIELDS.unpack(
+        data[: FIELDS.size].ljust(FIELDS.size, b"\0")
+    )
     encoder, decoder = PAIRS[pair % 2]
     images = _images(TYPES[kind % len(TYPES)], tuple(sides[: axes % 6]), data[FIELDS.size :])
     options: dict[str, Any] = {"quality": None if quality == 255 else quality, "compact": bool(flags & 1)}
@@ -55,7 +57,9 @@ def check(data: bytes) -> str:
         return type(error).__name__
     batch = as_batch(images, 1)
     symbols = decoder.symbols(packet)
-    expected = quantise(encoder.codes(images, quality=options["quality"]), _steps(encoder, options["quality"]))
+    expected = quantise(
+        encoder.codes(images, quality=options["quality"]), _steps(encoder, options["quality"])
+    )
     if encoder.bundle.pair.context is None:
         row = encoder.bundle.pair.tables[read_packet(packet)[0].quality]
         for channel, table in enumerate(row):

@@ -1,6 +1,5 @@
 """Frequency tables: any arrays are tables or refused, and symbols coded under what is taken come back."""
 
-import struct
 import zlib
 from random import Random
 
