@@ -44,9 +44,8 @@ def compare(packet: bytes, mine: Decoder, theirs: reference_reader.Bundle) -> st
     try:
         found = reference_reader.read_packet(packet, theirs)
     except ValueError as error:
-        assert str(error) == "payload longer than the words read", (
-            f"refused by the second reader alone: {error}"
-        )
+        if str(error) != "payload longer than the words read":
+            raise AssertionError(f"refused by the second reader alone: {error}") from None
         return "a longer payload"
     header, chunks = read_packet(packet, mine.limits)
     names = [name for chunk in chunks for name in chunk.names or ()]

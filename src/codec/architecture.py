@@ -145,9 +145,9 @@ class Convolutional(Architecture):
     filters: int = 32
 
     def activations(self, height: int, width: int) -> int:
-        """Those of the layer at the images' own size."""
-        rows, columns, _ = self.code_shape(height, width)
-        return rows * columns * self.stride**2 * self.filters
+        """Those of a layer at the images' own size, or of the codes before they are pooled."""
+        rows, columns, channels = self.code_shape(height, width)
+        return rows * columns * max(self.stride**2 * max(self.filters, self.image_channels), 4 * channels)
 
     def takes(self, height: int, width: int) -> bool:
         """Any size."""
@@ -217,7 +217,7 @@ class Dense(Architecture):
     def activations(self, height: int, width: int) -> int:
         """Those of a convolution, or of the dense layers."""
         cells = self.rows * self.columns
-        widest = max(4 ** (self.layers - i) * filters for i, filters in enumerate(self.filters))
+        widest = max(filters << 2 * (self.layers - 1 - i) for i, filters in enumerate(self.filters))
         return max(cells * widest, self.pixels, self.units)
 
     def takes(self, height: int, width: int) -> bool:

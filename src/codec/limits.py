@@ -31,7 +31,8 @@ class Limits:
     packet_images: int = 1 << 22
     """Images in one packet that is decoded at once; a packet decoded chunk by chunk has no such bound."""
     packet_pixels: int = 1 << 28
-    """Pixel values (height x width x channels x images) in one packet that is decoded at once, after padding."""
+    """Pixel values (height x width x channels x images) in one packet that is decoded at once, padding
+    included."""
     packet_symbols: int = 1 << 28
     """Symbols in one packet whose symbols are asked for at once."""
     chunk_images: int = 1 << 16

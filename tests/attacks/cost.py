@@ -45,7 +45,7 @@ def refused(
 
 
 def assert_quick(action: Callable[[], object], seconds: float) -> None:
-    """That at least one of several attempts takes less processor time; the clock also counts what others do."""
+    """That at least one of several attempts takes less processor time: others use the machine too."""
     least = float("inf")
     for _ in range(20):
         start = time.process_time()

@@ -1,4 +1,4 @@
-"""Packets that claim much and hold little, that keep a reader busy, or that name what is none of their business."""
+"""Packets that claim much and hold little, that keep a reader busy, or that name paths."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Bundles: the MessagePack tree is mutated and the digests repaired, so that the checks behind them are reached."""
+"""Bundles: values are mutated and the digests repaired, so that the checks behind them are reached."""
 
 import hashlib
 import zlib
@@ -122,7 +122,7 @@ def _packed(rng: Random, value: Tree) -> bytes:
         return mutate_bytes(data, rng)
     if kind < 0.04 and len(value) < 15:  # one of its keys twice
         key = pick(rng, list(value))
-        return bytes([data[0] + 1]) + data[1:] + msgpack.packb(key) + msgpack.packb(value[key])
+        data = bytes([data[0] + 1]) + data[1:] + msgpack.packb(key) + msgpack.packb(value[key])
     return data
 
 
@@ -218,7 +218,8 @@ def _map(value: Tree, rng: Random) -> Tree:
     if kind < 0.3:
         del items[at : at + 1]
     elif kind < 0.6:
-        items.insert(at, (pick(rng, ("x", "kind", "name", "", 1)), pick(rng, (0, "", None, {}))))
+        others: tuple[Any, ...] = (0, "", None, {}, [])
+        items.insert(at, (pick(rng, ("x", "kind", "name", "", "units")), pick(rng, others)))
     else:
         rng.shuffle(items)
     return dict(items)

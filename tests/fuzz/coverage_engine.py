@@ -3,6 +3,7 @@
 import argparse
 import sys
 from functools import partial
+from hashlib import sha1
 from random import Random
 
 import atheris
@@ -12,20 +13,21 @@ from tests.fuzz.target import CORPUS, Target
 __all__ = ["instrumented", "run"]
 
 instrumented = partial(atheris.instrument_imports, include=["codec"])
-"""Modules of the library that are imported in this context tell atheris of their branches; others stay fast."""
+"""Modules of the library imported in this context tell atheris of their branches; all others stay fast."""
 
 
 def run(target: Target, options: argparse.Namespace) -> None:
     """Fuzz until time or runs are over, or an input fails; ends the process, with status 0 if none did."""
 
+    prefix = f"{options.failures}/{target.name}-"
+
     def test_one_input(data: bytes) -> None:
         try:
             target.check(data)
         except BaseException:
-            path = f"{options.failures}/crash-{target.name}-SHA1"
-            print(
-                f"{target.name}: failed; to run it again: python -m tests.fuzz {target.name} --input {path}"
-            )
+            path = f"{prefix}crash-{sha1(data).hexdigest()}"  # as libFuzzer will name it
+            print(f"{target.name}: failed; the input is in {path}; to run it again:")
+            print(f"    python -m tests.fuzz {target.name} --input {path}", flush=True)
             raise
 
     def mutator(data: bytes, most: int, seed: int) -> bytes:
@@ -39,7 +41,7 @@ def run(target: Target, options: argparse.Namespace) -> None:
         f"-max_len={target.most}",
         f"-timeout={6 * options.timeout}",  # libFuzzer's clock counts what other processes do too
         f"-rss_limit_mb={options.memory + 1024}",  # above what JAX and the library take by themselves
-        f"-artifact_prefix={options.failures}/{target.name}-",
+        f"-artifact_prefix={prefix}",
         "-print_final_stats=1",
         "-len_control=0",
         str(kept),

@@ -1,6 +1,5 @@
 """Image files of every format that is read: bytes are mutated, and the checks of PNG chunks repaired."""
 
-import os
 import struct
 import tempfile
 import zlib
@@ -18,7 +17,8 @@ __all__ = ["TARGET"]
 
 LIMITS = Limits(image_file_bytes=1 << 13, image_file_pixels=1 << 14)
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PATH = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)) / "image"
+_FOLDER = tempfile.TemporaryDirectory()
+_PATH = Path(_FOLDER.name) / "image"
 
 
 # What must hold

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -86,12 +87,14 @@ def _read(packet: bytes) -> tuple[Header, list[Chunk]]:
 
 def _refused(packet: bytes, error: type[CodecError]) -> None:
     """What cannot be read cannot be decoded; of a stream, whole chunks alone may be saved."""
-    for decode in (partial(inspect, limits=LIMITS), *(decoder.symbols for decoder in DECODERS)):
+    ways: list[Callable[[bytes], object]] = [decoder.symbols for decoder in DECODERS]
+    ways.append(partial(inspect, limits=LIMITS))
+    for read in ways:
         try:
-            decode(packet)
+            read(packet)
         except CodecError:
             continue
-        raise AssertionError(f"{decode} takes what read_packet refuses with {error.__name__}")
+        raise AssertionError(f"{read} takes what read_packet refuses with {error.__name__}")
     try:
         _salvaged(packet)
     except CodecError:
@@ -99,7 +102,7 @@ def _refused(packet: bytes, error: type[CodecError]) -> None:
 
 
 def _salvaged(packet: bytes) -> list[Chunk]:
-    """The chunks that can be saved, which must be whole, in order and apart, with the gaps between them told."""
+    """The chunks that can be saved; they and the gaps that are told must cover all images, each once."""
     told: list[tuple[int, int | None]] = []
     _, chunks = read_packet(packet, LIMITS, lambda first, count: told.append((first, count)))
     saved = list(chunks)
@@ -126,7 +129,8 @@ def _inspected(packet: bytes, header: Header, chunks: list[Chunk]) -> None:
     try:
         report = inspect(packet, LIMITS)
     except CodecError as error:
-        assert header.named, error  # a list of names has a bound of its own
+        if not header.named:  # a list of names has a bound of its own
+            raise AssertionError("read, but not inspected") from error
         return
     assert isinstance(report, PacketReport)
     names = [name for chunk in chunks for name in chunk.names or ()]
@@ -182,7 +186,7 @@ def _coded_again(decoder: Decoder, header: Header, chunks: list[Chunk], symbols:
 
 @dataclass
 class Parts:
-    """A packet's fields. ``head`` ends where the check or the body begins; a stream has chunks, others one."""
+    """A packet's fields. ``head`` ends where the check or the body begins; streams alone have more bodies."""
 
     head: bytearray
     bodies: list[tuple[int, int, bytes]] = field(default_factory=list)

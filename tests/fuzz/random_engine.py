@@ -1,4 +1,4 @@
-"""Fuzzing without instrumentation: mutants of the corpus, many thousand a second, counted by what became of them."""
+"""Fuzzing without instrumentation: thousands of mutants a second, counted by what became of them."""
 
 import mmap
 import os

@@ -1,4 +1,4 @@
-"""Images of any shape and type, under any options: a packet that decodes to what was encoded, or a refusal."""
+"""Images of any shape and type, under any options: a packet that decodes to what went in, or a refusal."""
 
 import struct
 from pathlib import Path
@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
@@ -23,9 +22,9 @@ __all__ = ["TARGET"]
 LIMITS = Limits(packet_images=64, packet_pixels=1 << 13, chunk_pixels=1 << 12)
 _GOLDEN = Path(__file__).parents[1] / "golden"
 PAIRS = [
-    tuple(
-        kind(read_bundle((_GOLDEN / f"{name}.{side}.msgpack").read_bytes()), LIMITS)
-        for kind, side in ((Encoder, "encoder"), (Decoder, "decoder"))
+    (
+        Encoder(read_bundle((_GOLDEN / f"{name}.encoder.msgpack").read_bytes()), LIMITS),
+        Decoder(read_bundle((_GOLDEN / f"{name}.decoder.msgpack").read_bytes()), LIMITS),
     )
     for name in ("pair", "dense-pair")
 ]
@@ -40,9 +39,7 @@ FIELDS = struct.Struct("<BBBBBB4B")
 
 def check(data: bytes) -> str:
     """Encode, decode, and compare with the stages one by one."""
-    pair, kind, axes, quality, flags, seed, *sides = FIELDS.unpack(
-        data[: FIELDS.size].ljust(FIELDS.size, b"\0")
-    )
+    pair, kind, axes, quality, flags, seed, *sides = _fields(data)
     encoder, decoder = PAIRS[pair % 2]
     images = _images(TYPES[kind % len(TYPES)], tuple(sides[: axes % 6]), data[FIELDS.size :])
     options: dict[str, Any] = {"quality": None if quality == 255 else quality, "compact": bool(flags & 1)}
@@ -57,9 +54,8 @@ def check(data: bytes) -> str:
         return type(error).__name__
     batch = as_batch(images, 1)
     symbols = decoder.symbols(packet)
-    expected = quantise(
-        encoder.codes(images, quality=options["quality"]), _steps(encoder, options["quality"])
-    )
+    steps = encoder.bundle.pair.steps[read_packet(packet)[0].quality]
+    expected = quantise(encoder.codes(images, quality=options["quality"]), steps)
     if encoder.bundle.pair.context is None:
         row = encoder.bundle.pair.tables[read_packet(packet)[0].quality]
         for channel, table in enumerate(row):
@@ -75,8 +71,8 @@ def check(data: bytes) -> str:
     return f"{header.framing} of {batch.dtype}"
 
 
-def _steps(encoder: Encoder, quality: int | None) -> NDArray[np.float32]:
-    return encoder.bundle.pair.steps[encoder.default_quality if quality is None else quality]
+def _fields(data: bytes) -> tuple[int, ...]:
+    return FIELDS.unpack(data[: FIELDS.size].ljust(FIELDS.size, b"\0"))
 
 
 def _images(kind: str, shape: tuple[int, ...], data: bytes) -> Any:
@@ -102,7 +98,7 @@ def _images(kind: str, shape: tuple[int, ...], data: bytes) -> Any:
 
 def mutate(data: bytes, rng: Random) -> bytes:
     """Change one of the fields, mostly to one that goes with the others, or the pixels."""
-    fields = list(FIELDS.unpack(data[: FIELDS.size].ljust(FIELDS.size, b"\0")))
+    fields = list(_fields(data))
     pixels = data[FIELDS.size :]
     for _ in range(pick(rng, (1, 1, 2, 3))):
         kind = int(rng.random() * 7)

@@ -15,7 +15,7 @@ from tests.fuzz.target import Target, mutate_bytes, pick, whole_number
 __all__ = ["TARGET", "written"]
 
 
-# An input is the numbers of rows and of contexts, a byte each, then low, length and frequencies as a bundle has them.
+# An input is the numbers of rows and of contexts, a byte each, then the three tensors as a bundle has them.
 
 
 def written(arrays: TableArrays) -> bytes:
