@@ -1,9 +1,9 @@
-# make demo | test | check | bench: each works from a fresh clone with Python 3.11+, pip and make.
+# make demo | test | check | fuzz | bench: each works from a fresh clone with Python 3.11+, pip and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check fuzz bench clean
 
 demo: $(VENV)/base
 	$(BIN)/python examples/demo.py
@@ -27,12 +27,21 @@ $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/base
 
+$(VENV)/fuzz: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	touch $@ $(VENV)/base
+
 $(VENV)/bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[bench,keras]'
 	touch $@ $(VENV)/base
 
 bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+SECONDS ?= 60
+
+fuzz: $(VENV)/fuzz
+	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

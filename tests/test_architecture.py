@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import FrozenInstanceError
+from functools import partial
 from math import prod
 from typing import Any, get_args
 
@@ -10,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jax import Array
 from numpy.typing import NDArray
 
@@ -346,3 +349,45 @@ def test_one_quality_and_one_for_each_image_are_the_same(architecture: Dense, si
 def test_a_description_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         ARTICLE.layers = 3  # type: ignore[misc]
+
+
+@st.composite
+def architectures(draw: st.DrawFn) -> Architecture:
+    """Small ones of both kinds."""
+    channels, code, layers = draw(st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 4)))
+    shared = {"image_channels": channels, "code_channels": code, "layers": layers}
+    if draw(st.booleans()):
+        return Convolutional(**shared, filters=draw(st.integers(1, 9)))
+    rows, columns, units, qualities = draw(st.tuples(*[st.integers(1, 4)] * 4))
+    filters = tuple(draw(st.lists(st.integers(1, 6), min_size=layers, max_size=layers)))
+    elements = draw(st.integers(1, rows * columns * code))
+    sizes = {"rows": rows, "columns": columns, "units": units, "qualities": qualities}
+    return Dense(**shared, **sizes, filters=filters, elements=elements)
+
+
+@settings(deadline=None, max_examples=15)
+@given(architecture=architectures(), data=st.data())
+def test_shapes_and_the_widest_layer_of_any_networks_are_as_told(
+    architecture: Architecture, data: st.DataObject
+) -> None:
+    grid = st.integers(1, 5)
+    rows, columns = data.draw(st.tuples(grid, grid))
+    if isinstance(architecture, Dense):
+        rows, columns = architecture.rows, architecture.columns
+    stride, code = architecture.stride, architecture.code_channels
+    height, width = rows * stride, columns * stride
+    assert architecture.code_shape(height, width) == (rows, columns, code)
+    image = (height, width, architecture.image_channels)
+    assert architecture.padded_pixels(height, width) == prod(image)
+    builds = {"encoder": (build_analysis, image, (rows, columns, code))}
+    builds["decoder"] = (build_synthesis, (rows, columns, code), image)
+    widest = 0
+    for build, shape, result in builds.values():
+        module = build(architecture)
+        some = jnp.zeros((2, *shape))
+        parameters = jax.eval_shape(module.init, jax.random.key(0), some, 0)
+        apply = partial(module.apply, capture_intermediates=True, mutable=["intermediates"])
+        made, inner = jax.eval_shape(apply, parameters, some, 0)
+        assert made.shape == (2, *result)
+        widest = max(widest, *(leaf.size // 2 for leaf in jax.tree.leaves(inner)))
+    assert widest <= architecture.activations(height, width)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from codec import batching, load_decoder, load_encoder
 from codec.architecture import Convolutional
-from codec.batching import COMPILED, apply_in_batches, compiled_for, in_threads
+from codec.batching import COMPILED, apply_in_batches, batch_sizes, compiled_for, in_threads
 from codec.samples import sample_images
 
 
@@ -25,7 +25,9 @@ def calls_for(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         return factor * part
 
     array = np.random.default_rng(0).random(shape, np.float32)
-    np.testing.assert_array_equal(apply_in_batches(triple, 3, array), 3 * array)  # type: ignore[arg-type]
+    sizes = batch_sizes(array[0].size)
+    found = apply_in_batches(triple, 3, array, sizes=sizes)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found, 3 * array)
     return seen
 
 

@@ -38,6 +38,7 @@ from tests import reference_reader
 from tests.conftest import random_weights
 from tests.context_models import make_model
 from tests.golden import make
+from tests.random_pairs import BUNDLES
 
 Bundles = tuple[Bundle, Bundle]
 Nested = dict[str, Any]
@@ -1790,6 +1791,12 @@ def test_the_writer_refuses_weights_and_steps_that_are_not_float32(
     pair = replace(bundle.pair, steps=bundle.pair.steps.astype(dtype))
     with pytest.raises(BundleError, match=f"expected dtype .*float32.*found '?{dtype}"):
         write_bundle(replace(bundle, pair=pair))
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 1 << 32), kind=st.sampled_from(list(BUNDLES)))
+def test_any_bundle_reads_as_it_was_written_by_both(seed: int, kind: str) -> None:
+    read_by_both(write_bundle(BUNDLES[kind](np.random.default_rng(seed))))
 
 
 # Anything at all

@@ -1,18 +1,22 @@
 """Bounded reads and atomic writes."""
 
 import io
+import itertools
 import os
 import re
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from codec.errors import CodecError, FileError, LimitError
-from codec.files import read_bytes, write_bytes, write_pieces
+from codec.files import read_bytes, read_up_to, write_bytes, write_pieces
 
 
 def names(folder: Path) -> list[str]:
@@ -35,6 +39,34 @@ def test_a_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
     data = bytes(range(256)) * 1000
     write_bytes(tmp_path / "new", data)
     assert read_bytes(tmp_path / "new", len(data), "packet") == data
+
+
+@settings(deadline=None, max_examples=50)
+@given(pieces=st.lists(st.binary(max_size=99), max_size=9), limit=st.integers(1, 900))
+def test_any_pieces_come_back_as_one_file_or_are_over_the_limit(pieces: list[bytes], limit: int) -> None:
+    data = b"".join(pieces)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        assert write_pieces(path, pieces) == len(data)
+        if len(data) <= limit:
+            assert read_bytes(path, limit, "file") == data
+        else:
+            with pytest.raises(LimitError, match="expected at most"):
+                read_bytes(path, limit, "file")
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.binary(max_size=50), most=st.lists(st.integers(1, 9), min_size=1), count=st.integers(0, 60))
+def test_a_file_that_gives_less_than_it_is_asked_for_is_asked_again(
+    data: bytes, most: list[int], count: int
+) -> None:
+    sizes, file = itertools.cycle(most), io.BytesIO(data)
+
+    class Dripping(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return file.read(min(size or 0, next(sizes)))
+
+    assert read_up_to(Dripping(), count) == data[:count]
 
 
 def test_pieces_are_joined_and_counted(target: Path) -> None:

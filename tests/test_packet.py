@@ -770,7 +770,7 @@ def bounded(bundles: tuple[Bundle, Bundle], limit: str, value: int) -> Pair:
     ("limit", "bound"),
     [
         ("packet_images", 3),
-        ("packet_pixels", 3 * 11 * 5),
+        ("packet_pixels", 3 * 12 * 6),
         ("chunk_images", 3),
         ("chunk_pixels", 3 * 12 * 6),
         ("chunk_symbols", 3 * 6 * 3 * 3),
@@ -850,7 +850,7 @@ def test_a_higher_limit_makes_no_name_longer_than_the_format_allows() -> None:
     [
         ("packet_bytes", (1, 20, 40, 200)),
         ("packet_images", (1, 2, 3)),
-        ("packet_pixels", (1, 54, 55, 64, 110, 165, 192)),
+        ("packet_pixels", (1, 54, 64, 72, 150, 192, 216)),
         ("chunk_images", (1, 2, 3)),
         ("chunk_pixels", (1, 54, 60, 72, 150, 180, 216)),
         ("chunk_symbols", (1, 48, 54, 108, 162)),

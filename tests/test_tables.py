@@ -47,6 +47,22 @@ def test_tables_come_back_from_their_arrays(rows: list[list[Table]]) -> None:
             np.testing.assert_array_equal(table_again.frequencies, table.frequencies)
 
 
+numbers = st.integers(-(2**31), 2**31 - 1) | st.integers(-3, 5)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4), st.lists(st.integers(0, TOTAL - 1)))
+def test_any_arrays_are_tables_or_refused(rows: list[tuple[int, int]], frequencies: list[int]) -> None:
+    found = arrays([[low for low, _ in rows]], [[length for _, length in rows]], frequencies)
+    try:
+        tables = unpack_tables(found)
+    except BundleError:
+        return
+    again = pack_tables(tables)
+    for name in ("low", "length", "frequencies"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name), strict=True)
+
+
 def test_frequencies_cannot_be_changed_once_they_are_read() -> None:
     [[table]] = unpack_tables(arrays([[0]], [[2]], [1, TOTAL - 1]))
     with pytest.raises(ValueError, match="read-only"):

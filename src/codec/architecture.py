@@ -73,6 +73,15 @@ class Architecture(ABC):
         """Shape of one image's codes, after the image is padded to whole cells."""
         return -(-height // self.stride), -(-width // self.stride), self.code_channels
 
+    def padded_pixels(self, height: int, width: int) -> int:
+        """Values of one image of this size, after it is padded to whole cells."""
+        rows, columns, _ = self.code_shape(height, width)
+        return rows * columns * self.stride**2 * self.image_channels
+
+    @abstractmethod
+    def activations(self, height: int, width: int) -> int:
+        """Values of the widest layer of the networks for one image of this size."""
+
     @abstractmethod
     def takes(self, height: int, width: int) -> bool:
         """Whether the networks can take images of this size."""
@@ -87,11 +96,11 @@ class Architecture(ABC):
 
     def check_chunk(self, count: int, height: int, width: int, limits: Limits) -> None:
         """Raise ``LimitError`` where a chunk of ``count`` images is over what the limits allow."""
-        rows, columns, channels = self.code_shape(height, width)
-        pixels = rows * columns * self.stride**2 * self.image_channels
+        pixels, symbols = self.padded_pixels(height, width), math.prod(self.code_shape(height, width))
         limits.check("chunk_images", count, "images in a chunk")
         limits.check("chunk_pixels", count * pixels, "pixels in a chunk")
-        limits.check("chunk_symbols", count * rows * columns * channels, "symbols in a chunk")
+        limits.check("chunk_symbols", count * symbols, "symbols in a chunk")
+        limits.check("image_activations", self.activations(height, width), "values of a layer for one image")
 
     def to_dict(self) -> dict[str, Any]:
         """The description as plain values, for a bundle; "kind" comes first."""
@@ -109,7 +118,7 @@ class Architecture(ABC):
             )
         expected = ["kind", *(field.name for field in fields(KINDS[kind]))]
         if list(values) != expected:
-            found = list(map(str, values))
+            found = [f"{name!s:.40}" for name in values]
             raise BundleError(f"architecture: expected the fields {expected}, found {found}")
         arguments: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
@@ -134,6 +143,11 @@ class Convolutional(Architecture):
     kernel_dtype = "float32"
 
     filters: int = 32
+
+    def activations(self, height: int, width: int) -> int:
+        """Those of a layer at the images' own size, or of the codes before they are pooled."""
+        rows, columns, channels = self.code_shape(height, width)
+        return rows * columns * max(self.stride**2 * max(self.filters, self.image_channels), 4 * channels)
 
     def takes(self, height: int, width: int) -> bool:
         """Any size."""
@@ -199,6 +213,12 @@ class Dense(Architecture):
     def pixels(self) -> int:
         """Values of one image, after padding."""
         return self.rows * self.columns * self.stride**2 * self.image_channels
+
+    def activations(self, height: int, width: int) -> int:
+        """Those of a convolution, or of the dense layers."""
+        cells = self.rows * self.columns
+        widest = max(filters << 2 * (self.layers - 1 - i) for i, filters in enumerate(self.filters))
+        return max(cells * widest, self.pixels, self.units)
 
     def takes(self, height: int, width: int) -> bool:
         """The sizes that pad to ``rows`` x ``columns`` cells."""

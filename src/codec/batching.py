@@ -6,7 +6,6 @@ on one thread (``ONE_THREAD``), because XLA gains little from sharing one out; s
 on the number of cores.
 """
 
-import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -102,9 +101,9 @@ def compiled_for(
     return jax.jit(precise, compiler_options=ONE_THREAD)
 
 
-def batch_sizes(shape: Sequence[int]) -> tuple[int, ...]:
-    """The sizes of batches, rising, that rows of ``shape`` go in."""
-    return tuple(size for size in _BATCH_SIZES if size == 1 or size * math.prod(shape) <= _BATCH_VALUES)
+def batch_sizes(values: int) -> tuple[int, ...]:
+    """The sizes of batches, rising, for images of so many values: what goes in or comes out, the larger."""
+    return tuple(size for size in _BATCH_SIZES if size == 1 or size * values <= _BATCH_VALUES)
 
 
 def apply_in_batches(
@@ -112,14 +111,14 @@ def apply_in_batches(
     parameters: Any,
     array: NDArray[Any],
     *arguments: Any,
-    sizes: Sequence[int] = (),
+    sizes: Sequence[int],
 ) -> NDArray[Any]:
     """``function(parameters, part, *arguments)`` over parts of ``array`` [N, ...], joined again.
 
     The last part is filled up with copies of its last row to the next fixed size, and cut off again.
 
     Args:
-        sizes: of the parts; ``batch_sizes`` where there are none.
+        sizes: that parts may have, rising.
     """
 
     def apply(batch: tuple[int, int, int]) -> NDArray[Any]:
@@ -129,5 +128,5 @@ def apply_in_batches(
             part = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
         return np.asarray(function(parameters, part, *arguments))[: end - start]
 
-    parts = in_threads(apply, batches(len(array), sizes or batch_sizes(array.shape[1:])))
+    parts = in_threads(apply, batches(len(array), sizes))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -213,12 +213,22 @@ def _read_tensor(value: Any, name: str, dtype: str) -> NDArray[Any]:
 
 def _unpack(data: bytes, where: str, limits: Limits) -> Any:
     """One MessagePack value that covers ``data`` exactly, in the one form a writer may give it."""
+    values = 0
+
+    def count(some: list[Any]) -> list[Any]:
+        """Refuse more values than the limit as they come: they take a hundred times the bytes of the file."""
+        nonlocal values
+        values += len(some)
+        limits.check("bundle_values", values, f"{where}: values")
+        return some
+
     try:
         value = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
-            object_pairs_hook=_unique,
+            object_pairs_hook=lambda pairs: _unique(count(pairs)),
+            list_hook=count,
             ext_hook=_refuse_extension,
             max_map_len=max(limits.bundle_tensors, _MOST_QUALITIES),
             max_array_len=max(limits.bundle_tensors, _MOST_QUALITIES),
@@ -263,7 +273,8 @@ def _check_plain(value: Any, where: str, depth: int) -> None:
         raise LimitError(f"{where}: nested too deeply; pass limits=Limits(bundle_nesting=...)")
     if isinstance(value, dict):
         for key, item in value.items():
-            _check_plain(item, f"{where}, {key}", depth - 1)
+            # Whole keys would make the path long, and every value below would have a copy of it.
+            _check_plain(item, f"{where}, {key:.40}", depth - 1)
     elif isinstance(value, list):
         for item in value:
             _check_plain(item, where, depth - 1)

@@ -1,19 +1,27 @@
 """The receiver: packet -> symbols -> codes -> images, from a decoder bundle alone."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, BinaryIO, Literal, overload
+from typing import Any, BinaryIO, Literal, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec import numpy_synthesis
-from codec.batching import apply_in_batches, compiled_for, in_threads
+from codec.batching import apply_in_batches, batch_sizes, compiled_for, in_threads
 from codec.bundle import Bundle
-from codec.errors import ImageError, LimitError, OptionError, PacketError, WrongPairError
+from codec.errors import (
+    ImageError,
+    LimitError,
+    OptionError,
+    PacketError,
+    WrongPairError,
+    WrongSideError,
+)
 from codec.forking import claim_jax
 from codec.images import crop
 from codec.limits import DEFAULT_LIMITS, Limits
@@ -59,9 +67,14 @@ class Decoder:
     Args:
         bundle: a decoder's bundle.
         limits: bounds that packets are held to before anything is allocated.
+
+    Raises:
+        WrongSideError: an encoder's bundle.
     """
 
     def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        if bundle.side != "decoder":
+            raise WrongSideError(f"bundle: expected the decoder's, found the {bundle.side}'s")
         self.bundle = bundle
         self.limits = limits
 
@@ -92,9 +105,15 @@ class Decoder:
         """
         pair = self.bundle.pair
         quality = pair.default_quality if quality is None else quality
-        if not 0 <= quality < pair.qualities:
-            raise OptionError(f"quality: expected 0 to {pair.qualities - 1}, found {quality}")
-        array = np.asarray(codes)
+        if not _is_whole(quality) or not 0 <= quality < pair.qualities:
+            raise OptionError(f"quality: expected 0 to {pair.qualities - 1}, found {quality!r}")
+        try:
+            array = np.asarray(codes)
+        except (ValueError, OverflowError) as error:
+            raise ImageError(f"codes: expected one array of floats; these form none: {error}") from None
+        if np.issubdtype(array.dtype, np.floating):
+            with np.errstate(over="ignore"):  # what float32 cannot hold is not finite in it
+                array = array.astype(np.float32)
         if array.ndim == 3:
             array = array[None]
         channels = pair.architecture.code_channels
@@ -102,7 +121,7 @@ class Decoder:
             array.ndim != 4
             or array.shape[3] != channels
             or 0 in array.shape
-            or not np.issubdtype(array.dtype, np.floating)
+            or array.dtype != np.float32
             or not np.isfinite(array).all()
         ):
             raise ImageError(
@@ -111,17 +130,19 @@ class Decoder:
             )
         covered = [cells * pair.architecture.stride for cells in array.shape[1:3]]
         size = [covered[0] if height is None else height, covered[1] if width is None else width]
-        if not all(1 <= asked <= most for asked, most in zip(size, covered, strict=True)):
+        if not all(
+            _is_whole(asked) and 1 <= asked <= most for asked, most in zip(size, covered, strict=True)
+        ):
             raise OptionError(
                 f"size: expected at most {covered[0]}x{covered[1]}, which the codes cover, "
-                f"found {size[0]}x{size[1]}"
+                f"found {size[0]!r}x{size[1]!r}"
             )
         if not pair.takes(*covered):
             raise ImageError(
                 f"codes: expected {pair.code_shape[0]}x{pair.code_shape[1]} cells, the one size that "
                 f"{self.bundle.name} takes, found {array.shape[1]}x{array.shape[2]}"
             )
-        return crop(self._images(array.astype(np.float32), quality), size[0], size[1])
+        return crop(self._images(array, quality), size[0], size[1])
 
     def _images(self, codes: NDArray[np.float32], quality: int) -> NDArray[np.uint8]:
         pixels = codes[..., 0].size * self.bundle.pair.architecture.stride**2
@@ -146,8 +167,12 @@ class Decoder:
         claim_jax()
         from codec.synthesis import synthesise
 
-        function = compiled_for(synthesise, self.bundle.pair.architecture, codes.shape[1:])
-        return apply_in_batches(function, self._on_device, codes, quality)
+        architecture = self.bundle.pair.architecture
+        rows, columns, _ = shape = codes.shape[1:]
+        pixels = rows * columns * architecture.stride**2 * architecture.image_channels
+        sizes = batch_sizes(max(math.prod(shape), pixels))
+        function = compiled_for(synthesise, architecture, shape)
+        return apply_in_batches(function, self._on_device, codes, quality, sizes=sizes)
 
     @overload
     def decode(
@@ -174,6 +199,7 @@ class Decoder:
             WrongPairError: made by another pair.
             LimitError: over the limits.
             OptionError: another ``on_error``.
+            TypeError: neither bytes nor a file of bytes. What reading a file raises passes as it is.
         """
         if on_error == "skip":
             return self._salvage(packet)
@@ -230,8 +256,12 @@ class Decoder:
             As ``decode``.
         """
         header, size, chunks = self._open(packet)
-        parts = [self._symbols(header, size, chunk) for chunk in self._all_at_once(size, chunks)]
         cells = self.bundle.pair.architecture.code_shape(*size)
+        parts, found = [], 0
+        for chunk in self._all_at_once(size, chunks):
+            found += chunk.count * math.prod(cells)
+            self.limits.check("packet_symbols", found, "packet: symbols decoded at once")
+            parts.append(self._symbols(header, size, chunk))
         return np.concatenate([np.empty((0, *cells), np.int32), *parts])
 
     def _open(
@@ -259,12 +289,13 @@ class Decoder:
 
     def _all_at_once(self, size: tuple[int, int], chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The chunks, as long as their images together are within what may be decoded at once."""
-        images = 0
+        images = held = 0
         for chunk in chunks:
-            images += chunk.count
-            pixels = images * size[0] * size[1] * self.bundle.pair.architecture.image_channels
+            images, held = images + chunk.count, held + len(chunk.payload)
+            pixels = images * self.bundle.pair.architecture.padded_pixels(*size)
             self.limits.check("packet_images", images, "packet: images decoded at once")
             self.limits.check("packet_pixels", pixels, "packet: pixels decoded at once")
+            self.limits.check("packet_bytes", held, "packet: bytes decoded at once")
             yield chunk
 
     def _image_size(self, header: Header) -> tuple[int, int]:
@@ -301,7 +332,9 @@ class Decoder:
     def _decode_chunk(self, header: Header, size: tuple[int, int], chunk: Chunk) -> Decoded:
         symbols = self._symbols(header, size, chunk)
         codes = dequantise(symbols, self.bundle.pair.steps[header.quality])
-        return Decoded(chunk.first, crop(self._images(codes, header.quality), *size), chunk.names)
+        images = crop(self._images(codes, header.quality), *size)
+        # A view would keep the padding, which may be thousands of times the images, for as long as they live.
+        return Decoded(chunk.first, np.ascontiguousarray(images), chunk.names)
 
     def _decode_or_tell(
         self, header: Header, size: tuple[int, int], on_missing: OnMissing | None, chunk: Chunk
@@ -314,6 +347,10 @@ class Decoder:
                 raise
             on_missing(chunk.first, chunk.count)
             return None
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, SupportsIndex) and not isinstance(value, bool)
 
 
 def load_decoder(

@@ -15,7 +15,7 @@ from codec.analysis import analyse
 from codec.architecture import Dense
 from codec.batching import apply_in_batches, batch_sizes, compiled_for, in_threads
 from codec.bundle import Bundle
-from codec.errors import BundleError, ImageError, OptionError
+from codec.errors import BundleError, ImageError, OptionError, WrongSideError
 from codec.forking import claim_jax
 from codec.images import as_batch, pad, to_float
 from codec.limits import DEFAULT_LIMITS, Limits
@@ -44,9 +44,14 @@ class Encoder:
     Args:
         bundle: an encoder's bundle.
         limits: bounds that images and packets are held to.
+
+    Raises:
+        WrongSideError: a decoder's bundle.
     """
 
     def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        if bundle.side != "encoder":
+            raise WrongSideError(f"bundle: expected the encoder's, found the {bundle.side}'s")
         self.bundle = bundle
         self.limits = limits
 
@@ -110,8 +115,9 @@ class Encoder:
         """
         pair = self.bundle.pair
         function = compiled_for(analyse, pair.architecture, pixels.shape[1:])
-        weights, largest = self._parameters, batch_sizes(pixels.shape[1:])[-1:]
-        codes = apply_in_batches(function, weights, pixels, quality, sizes=largest if steered else ())
+        weights, sizes = self._parameters, batch_sizes(pixels[0].size)
+        largest = sizes[-1:]
+        codes = apply_in_batches(function, weights, pixels, quality, sizes=largest if steered else sizes)
         if not np.isfinite(codes).all():
             raise BundleError(f"encoder {self.bundle.name!r}: its codes are not finite; retrain the pair")
         if isinstance(pair.architecture, Dense) and not steered:
@@ -154,11 +160,12 @@ class Encoder:
         batch = as_batch(images, self.bundle.pair.architecture.image_channels)
         listed = None if names is None else tuple(names)
         self.limits.check("packet_images", len(batch), "images encoded at once")
-        self.limits.check("packet_pixels", batch.size, "pixels encoded at once")
+        pixels = len(batch) * self.bundle.pair.architecture.padded_pixels(*batch.shape[1:3])
+        self.limits.check("packet_pixels", pixels, "pixels encoded at once")
         header = self._header(batch, quality, listed is not None)
         if compact:
             self._check_compact(batch, header)
-            packet = write_compact(header, self._coded(batch, header.quality, effort)[1])
+            packet = write_compact(header, self._coded(batch, header.quality, effort)[1], self.limits)
         elif len(batch) > self._chunk_images(batch):
             code = partial(self._coded, quality=header.quality, effort=effort)
             coded = in_threads(code, _split(batch, self._chunk_images(batch)))

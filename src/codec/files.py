@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from codec.errors import FileError, LimitError
 
@@ -29,9 +29,23 @@ _READ_BYTES = 1 << 20
 
 
 def read_up_to(file: BinaryIO, count: int) -> bytes:
-    """The next ``count`` bytes, fewer only at the end: pipes and sockets may return less than asked for."""
+    """The next ``count`` bytes, fewer only at the end: pipes and sockets may return less than asked for.
+
+    Raises:
+        TypeError: a mistake of the caller: no file, one of text, or one that gives more than it is asked for.
+    """
+    if not hasattr(file, "read"):
+        raise TypeError(f"expected bytes or a file open for reading bytes, found {type(file).__name__}")
     pieces = []
-    while count and (piece := file.read(min(count, _READ_BYTES))):
+    while count:
+        piece: Any = file.read(min(count, _READ_BYTES))
+        if not piece:
+            break
+        if not isinstance(piece, bytes | bytearray) or len(piece) > count:
+            raise TypeError(
+                f"expected a file whose read({min(count, _READ_BYTES):,}) gives as many bytes at most, "
+                f"found {len(piece):,} of type {type(piece).__name__}; open it in binary mode"
+            )
         pieces.append(piece)
         count -= len(piece)
     return b"".join(pieces)

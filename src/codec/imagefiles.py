@@ -155,7 +155,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], pair: "Pair") -> None:
 def _check(image: Image.Image, path: Path, limits: Limits) -> None:
     """Refuse what would be too large, or lose something on the way to 8-bit grey or RGB."""
     limits.check("image_file_pixels", image.width * image.height, f"{path}: pixels")
-    if getattr(image, "n_frames", 1) > 1:
+    if getattr(image, "is_animated", False):  # n_frames would read all of them, in quadratic time for TIFF
         raise ImageError(f"{path}: expected one picture, found an animation; save one frame of it")
     if image.mode not in _GREY + _COLOUR:
         raise ImageError(

@@ -144,6 +144,7 @@ def inspect(
 
     Raises:
         PacketError, BundleError, LimitError: see ``codec.errors``.
+        TypeError: neither bytes nor a file of bytes. What reading a file raises passes as it is.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
@@ -170,7 +171,9 @@ def _packet(data: bytes, limits: Limits) -> PacketReport:
     names: list[str] = []
     for chunk in chunks:
         images, parts, payload = images + chunk.count, parts + 1, payload + len(chunk.payload)
-        names += chunk.names or ()
+        if chunk.names is not None:
+            limits.check("packet_images", images, "packet: names of images held at once")
+            names += chunk.names
     return PacketReport(
         "packet",
         header.framing,

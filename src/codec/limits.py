@@ -22,14 +22,20 @@ class Limits:
     """Tensors in one bundle."""
     bundle_nesting: int = 8
     """Depth of maps and arrays in a bundle's provenance."""
+    bundle_values: int = 1 << 16
+    """Values in all the maps and arrays of a bundle together."""
     table_entries: int = 1 << 22
     """Frequencies in all the tables of a bundle together."""
     packet_bytes: int = 1 << 30
-    """Size of a packet, or of a sealed one, that is held in memory."""
+    """Size of a packet, sealed or not, that is held in memory, or of the payloads in one that is decoded at
+    once."""
     packet_images: int = 1 << 22
     """Images in one packet that is decoded at once; a packet decoded chunk by chunk has no such bound."""
     packet_pixels: int = 1 << 28
-    """Pixel values (height x width x channels x images) in one packet that is decoded at once."""
+    """Pixel values (height x width x channels x images) in one packet that is decoded at once, padding
+    included."""
+    packet_symbols: int = 1 << 28
+    """Symbols in one packet whose symbols are asked for at once."""
     chunk_images: int = 1 << 16
     """Images in one chunk."""
     chunk_pixels: int = 1 << 24
@@ -37,6 +43,8 @@ class Limits:
     chunk_symbols: int = 1 << 25
     """Symbols (code height x code width x code channels x images) in one chunk; of a context model too its
     inputs and hidden units."""
+    image_activations: int = 1 << 29
+    """Values of the widest layer of the networks for one image."""
     chunk_bytes: int = 1 << 28
     """Bytes of one chunk's body."""
     name_bytes: int = 255

@@ -8,6 +8,7 @@ import binascii
 import struct
 from dataclasses import dataclass
 from enum import IntFlag
+from reprlib import repr as short
 
 from codec.errors import ImageError
 from codec.limits import DEFAULT_LIMITS, Limits
@@ -85,14 +86,16 @@ def is_packet(data: bytes) -> bool:
 
 def check_name(name: str, limits: Limits = DEFAULT_LIMITS) -> None:
     """Raise ``ImageError`` unless ``name`` is a plain file name that a packet may carry."""
+    if not isinstance(name, str):
+        raise ImageError(f"image name {short(name)}: expected text, found {type(name).__name__}")
     most = min(limits.name_bytes, NAME_BYTES)
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
-        raise ImageError(f"image name {name!r}: expected text that UTF-8 can write") from None
+        raise ImageError(f"image name {short(name)}: expected text that UTF-8 can write") from None
     if not 1 <= length <= most or name in (".", "..") or any(c in "/\\\x7f" or c < " " for c in name):
         raise ImageError(
-            f"image name {name!r}: expected a plain file name of 1 to {most} bytes, "
+            f"image name {short(name)}: expected a plain file name of 1 to {most} bytes, "
             "without slashes and control characters"
         )
 

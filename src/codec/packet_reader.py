@@ -5,6 +5,7 @@ the input's own length.
 """
 
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -22,6 +23,7 @@ OnMissing = Callable[[int, int | None], None]
 """Told of images that damage took: how many stand before them, and how many they are, None if unknown."""
 
 _VARINT_BYTES = 5
+_MARKERS = re.compile(b"%b|%b" % (re.escape(fmt.CHUNK_MARKER), re.escape(fmt.END_MARKER)))
 _SALVAGE_PASSES = 8
 
 
@@ -42,11 +44,12 @@ def read_packet(
         SealError: a sealed packet, which must be opened first.
         DamagedPacketError: truncated, a check that does not match, or bytes behind the end.
         LimitError: over ``limits``.
+        TypeError: neither bytes nor a file of bytes. What reading a file raises passes as it is.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    file = io.BytesIO(bytes(source)) if isinstance(source, bytes | bytearray | memoryview) else source
     start = read_up_to(file, len(fmt.MAGIC))
     if start[:1] and start[0] & 0xF0 == fmt.COMPACT:
-        return _read_compact(_read_rest(start, file, limits))
+        return _read_compact(_read_rest(start, file, limits), limits)
     if is_sealed(start):
         raise SealError("packet: it is sealed; open it with its key: codec.unseal, or codec decode --key")
     if start != fmt.MAGIC:
@@ -98,7 +101,7 @@ def _exactly(file: BinaryIO, count: int, what: str) -> bytes:
     return data
 
 
-def _read_compact(packet: bytes) -> tuple[Header, Iterator[Chunk]]:
+def _read_compact(packet: bytes, limits: Limits) -> tuple[Header, Iterator[Chunk]]:
     start = 1 + fmt.COMPACT_DIGEST_BYTES
     if len(packet) < start + fmt.CRC16.size:
         raise DamagedPacketError(
@@ -108,7 +111,7 @@ def _read_compact(packet: bytes) -> tuple[Header, Iterator[Chunk]]:
     if check != fmt.CRC16.pack(fmt.crc16(content)):
         raise DamagedPacketError("packet: its check does not match; it is damaged or truncated")
     header = Header("compact", packet[0] & 15, packet[1:start])
-    return header, iter([Chunk(0, 1, content[start:])])
+    return header, iter([_read_body(header, 0, 1, content[start:], limits)])
 
 
 def _read_whole(header: Header, offset: int, packet: bytes, limits: Limits) -> Chunk:
@@ -132,10 +135,12 @@ def _read_body(header: Header, first: int, count: int, body: bytes, limits: Limi
     length, start = _read_varint(body, 0, "length of the names")
     if length > len(body) - start:
         raise DamagedPacketError(f"packet, names: expected {length} bytes, found {len(body) - start}")
+    joined = body[start : start + length]
+    found = joined.count(b"/") + 1  # counted first: a list of them takes many times their bytes
+    if found != count:
+        raise PacketError(f"packet, names: expected {count}, found {found}")
     try:
-        names = tuple(body[start : start + length].decode().split("/"))
-        if len(names) != count:
-            raise PacketError(f"packet, names: expected {count}, found {len(names)}")
+        names = tuple(joined.decode().split("/"))
         for name in names:
             check_name(name, limits)
     except (UnicodeDecodeError, ImageError) as error:
@@ -216,15 +221,17 @@ def _find_chunks(seed: int, data: bytes) -> tuple[list[tuple[int, int, int, int]
     found: list[tuple[int, int, int, int]] = []
     offset = 0
     left = _SALVAGE_PASSES * len(data)
-    while left >= 0 and (offset := data.find(fmt.CHUNK_MARKER[:1], offset)) >= 0:
-        total = _end_at(data, offset, seed)
-        if total is not None:
-            return found, total
-        begin, offset = offset, offset + 1
-        start = begin + len(fmt.CHUNK_MARKER) + fmt.CHUNK_FIELDS.size
-        if not data.startswith(fmt.CHUNK_MARKER, begin) or start > len(data):
+    while left >= 0 and (marker := _MARKERS.search(data, offset)):
+        begin, offset = marker.start(), marker.end()
+        if marker[0] == fmt.END_MARKER:
+            total = _end_at(data, begin, seed)
+            if total is not None:
+                return found, total
             continue
-        first, count, length = fmt.CHUNK_FIELDS.unpack_from(data, begin + len(fmt.CHUNK_MARKER))
+        start = offset + fmt.CHUNK_FIELDS.size
+        if start > len(data):
+            continue
+        first, count, length = fmt.CHUNK_FIELDS.unpack_from(data, offset)
         end = start + length
         if not count or end + fmt.CRC.size > len(data):
             continue
@@ -237,11 +244,11 @@ def _find_chunks(seed: int, data: bytes) -> tuple[list[tuple[int, int, int, int]
 
 
 def _end_at(data: bytes, offset: int, seed: int) -> int | None:
-    """The number of images that a whole trailer at ``offset`` states, or None where there is none."""
+    """The number of images that the trailer whose marker is at ``offset`` states; None if it is not whole."""
     start = offset + len(fmt.END_MARKER)
     end = start + fmt.COUNT.size
     check = fmt.CRC.pack(zlib.crc32(data[offset:end], seed))
-    if not data.startswith(fmt.END_MARKER, offset) or data[end : end + fmt.CRC.size] != check:
+    if data[end : end + fmt.CRC.size] != check:
         return None
     total: int = fmt.COUNT.unpack(data[start:end])[0]
     return total

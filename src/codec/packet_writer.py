@@ -61,8 +61,9 @@ def write_packet(header: Header, chunk: Chunk, limits: Limits = DEFAULT_LIMITS) 
     return packet + fmt.CRC.pack(zlib.crc32(packet))
 
 
-def write_compact(header: Header, payload: bytes) -> bytes:
+def write_compact(header: Header, payload: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """A packet of one image in the compact framing."""
+    limits.check("chunk_bytes", len(payload), "packet: bytes of a chunk")
     packet = bytes([fmt.COMPACT | header.quality]) + header.pair[: fmt.COMPACT_DIGEST_BYTES] + payload
     return packet + fmt.CRC16.pack(fmt.crc16(packet))
 
