@@ -1,23 +1,15 @@
 """The command line: one thin function a command. Heavy imports stay inside the functions.
 
-Exit status: 0 done, 1 bad input or failure told in one line, 2 wrong usage, 130 interrupted, 141 the reader
-of the output has gone.
+How a command ends, whatever happens, is ``codec.terminal``'s.
 """
 
 import json
-import logging
-import os
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from traceback import extract_tb
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from codec.cli_keys import (
     SealOption,
@@ -31,6 +23,7 @@ from codec.cli_keys import (
     verify,
 )
 from codec.errors import CodecError, OptionError
+from codec.terminal import Commands, run, say, tell
 
 if TYPE_CHECKING:
     from codec.encoder import Encoder
@@ -38,34 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-_NO_MEMORY = "there is not enough memory for this; free some, or take smaller images or fewer at once"
-
-
-@contextmanager
-def _reader_gone() -> Iterator[None]:
-    """End as a program does that the system ends where the reader of its output has gone."""
-    try:
-        yield
-    except BrokenPipeError:
-        _let_go()
-        raise typer.Exit(141) from None
-
-
-class _Commands(TyperGroup):
-    """The commands; typer by itself would end with status 1 where the reader has gone."""
-
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        with _reader_gone():  # of --help
-            return super().make_context(*arguments, **options)
-
-    def invoke(self, ctx: Any) -> Any:
-        with _reader_gone():
-            return super().invoke(ctx)
-
-
 app = typer.Typer(
     name="codec",
-    cls=_Commands,
+    cls=Commands,
     help="Learned image compression with split weights: encode with one bundle, decode with the other.",
     add_completion=False,
     no_args_is_help=True,
@@ -147,7 +115,7 @@ def encode(
     carried = (path.name for path in taken) if named else None  # read along with the images
 
     def leave_out(path: Path, error: CodecError) -> None:
-        _tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
+        tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
 
     def pixels(on_bad: "OnBad | None" = None) -> Iterator[Any]:
         for path, image in read_images(paths, sender.bundle.pair, on_bad):
@@ -172,11 +140,6 @@ def encode(
     if len(taken) < len(paths):
         left_out = len(paths) - len(taken)
         raise ImageError(f"{left_out:,} of {len(paths):,} images cannot be encoded; they are listed above")
-
-
-def _tell(text: str) -> None:
-    """One line on standard error, whatever the names of files and the messages of libraries hold."""
-    typer.echo(f"codec: {' '.join(text.splitlines())}", err=True)
 
 
 def _counted(images: int) -> str:
@@ -262,7 +225,7 @@ def inspect(
     from codec.limits import DEFAULT_LIMITS
 
     report = inspect_bytes(read_bytes(file, DEFAULT_LIMITS.packet_bytes, "packet or bundle"))
-    _say(report.to_json() if as_json else report.to_text())
+    say(report.to_json() if as_json else report.to_text())
 
 
 @app.command()
@@ -422,12 +385,12 @@ def evaluate(
     pixels = _evaluation_images(dataset, split, images)
     rows = measure(sender, receiver, pixels, qualities, effort)
     if not as_json:
-        _say("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
+        say("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
     for m in rows:
         if as_json:
-            _say(json.dumps(json_values(asdict(m)), allow_nan=False))
+            say(json.dumps(json_values(asdict(m)), allow_nan=False))
         else:
-            _say(
+            say(
                 f"{m.quality:7}  {m.bytes_per_image:11.2f}  {m.bits_per_pixel:10.4f}  {m.psnr:7.2f}  "
                 f"{m.mae:6.4f}  {m.encode_images_per_s:8,.0f}  {m.decode_images_per_s:8,.0f}"
             )
@@ -455,65 +418,4 @@ for command in (keygen, sign, verify):
 
 def main() -> None:
     """Run the command line; every failure is one line on standard error, whatever it is."""
-    _occupy_standard_streams()
-    _silence_libraries()
-    try:
-        app()
-    except CodecError as error:
-        _fail(str(error), 2 if isinstance(error, OptionError) else 1)
-    except ImportError as error:
-        _fail(f"a library cannot be loaded: {error}; is it installed, and is there memory enough?")
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
-    except MemoryError:
-        _fail(_NO_MEMORY)
-    except (SystemExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # the panics of libraries in Rust are no Exception
-        if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
-            _fail(_NO_MEMORY)
-        *_, place = extract_tb(error.__traceback__)
-        _fail(
-            f"a defect: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {error}; "
-            "please report it with the command"
-        )
-
-
-def _occupy_standard_streams() -> None:
-    """Open those that are closed on nothing: a file with their number would get what libraries print."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-
-
-def _silence_libraries() -> None:
-    """Let no library log or print what it also raises here, from its threads and while it is being left."""
-    logging.disable()
-    sys.excepthook = lambda kind, error, trace: None
-    sys.unraisablehook = lambda what: None
-    threading.excepthook = lambda what: None
-
-
-def _fail(text: str, status: int = 1) -> NoReturn:
-    with suppress(OSError):  # nobody is left to be told where standard error cannot be written either
-        _tell(text)
-    _let_go()
-    sys.exit(status)
-
-
-def _let_go() -> None:
-    """Drop what standard output holds and cannot be written, or leaving would fail once more."""
-    if sys.stdout is not None:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(text: str) -> None:
-    """A line of the result on standard output, which must be there."""
-    from codec.files import write_bytes
-
-    write_bytes("-", f"{text}\n".encode())
+    run(app)

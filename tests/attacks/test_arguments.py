@@ -36,7 +36,17 @@ class Source:
 
 @pytest.mark.parametrize(
     "source",
-    [None, 5, 1.5, "packet", [b"packet"], {}, object(), Path("packet"), np.zeros(3, np.uint8)],
+    [
+        None,
+        5,
+        1.5,
+        "packet",
+        [b"packet"],
+        {},
+        pytest.param(object(), id="object"),
+        Path("packet"),
+        np.zeros(3, np.uint8),
+    ],
     ids=repr,
 )
 def test_what_is_neither_bytes_nor_a_file_is_a_type_error_that_says_so(small_pair: Pair, source: Any) -> None:
@@ -143,7 +153,7 @@ CODES = np.zeros((1, 4, 4, 3), np.float32)
         "codes",
         b"codes",
         {},
-        object(),
+        pytest.param(object(), id="object"),
         [[1.0], [1.0, 2.0]],
         [10**400, 1.0],
         CODES.astype(np.int32),

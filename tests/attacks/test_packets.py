@@ -157,7 +157,7 @@ def test_few_images_that_are_large_and_have_few_codes_are_not_filled_up_to_many(
     monkeypatch.setattr("codec.synthesis.synthesise", synthesise)
     decoder = Decoder(certain_pair(layers=6))
     assert decoder.decode(stream_of(decoder, 1, 2, (512, 512))).shape == (2, 512, 512, 1)
-    assert batches == [1, 1]
+    assert set(batches) == {1}  # as they are compiled, once for each size
 
 
 def test_layers_a_thousand_times_as_large_as_the_image_are_refused() -> None:
@@ -191,7 +191,7 @@ def test_a_stream_without_end_is_not_held_in_memory(small_bundles: tuple[Bundle,
     for decode in (Decoder(small_bundles[1], limits).decode, Decoder(small_bundles[1], limits).symbols):
         endless = Endless(Decoder(small_bundles[1]))
         with pytest.raises(LimitError, match="bytes decoded at once: expected at most 4,194,304"):
-            decode(endless)  # type: ignore[call-overload]
+            decode(endless)  # type: ignore[arg-type, call-overload]
         assert endless.given < 8 * MIB
 
 
