@@ -38,12 +38,13 @@ def read_up_to(file: BinaryIO, count: int) -> bytes:
         raise TypeError(f"expected bytes or a file open for reading bytes, found {type(file).__name__}")
     pieces = []
     while count:
-        piece: Any = file.read(min(count, _READ_BYTES))
+        asked = min(count, _READ_BYTES)
+        piece: Any = file.read(asked)
         if not piece:
             break
-        if not isinstance(piece, bytes | bytearray) or len(piece) > count:
+        if not isinstance(piece, bytes | bytearray) or len(piece) > asked:
             raise TypeError(
-                f"expected a file whose read({min(count, _READ_BYTES):,}) gives as many bytes at most, "
+                f"expected a file whose read({asked:,}) gives as many bytes at most, "
                 f"found {len(piece):,} of type {type(piece).__name__}; open it in binary mode"
             )
         pieces.append(piece)

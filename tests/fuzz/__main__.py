@@ -1,6 +1,7 @@
 """Run fuzzing targets: ``python -m tests.fuzz packet --seconds 60``; see CONTRIBUTING.md."""
 
 import argparse
+import faulthandler
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def arguments() -> argparse.Namespace:
 def one(options: argparse.Namespace) -> bool:
     """Fuzz a single target; return whether nothing failed."""
     warnings.simplefilter("error")
+    faulthandler.enable()
     module = f"tests.fuzz.{options.target}"
     if options.input is not None:
         print(import_module(module).TARGET.check(options.input.read_bytes()))

@@ -1,6 +1,5 @@
 """Fuzzing without instrumentation: thousands of mutants a second, counted by what became of them."""
 
-import mmap
 import os
 import resource
 import sys
@@ -26,7 +25,7 @@ def run(
 
     Args:
         folder: where the failing input goes. The input under way stands in ``current-TARGET`` there all the
-            while, after its length, so that what kills the process is not lost.
+            while, so that what kills the process is not lost.
         timeout: seconds of processor time that one input may take.
         memory: bytes that the process may grow by.
     """
@@ -40,10 +39,12 @@ def run(
         target.check(data)
     kinds = [seeds]
     base, done = _resident(), 0
-    with _Current(folder / f"current-{target.name}", target.most) as current:
+    current = folder / f"current-{target.name}"
+    with current.open("wb", buffering=0) as file:
         while not runs or done < runs:
             data = target.mutate(pick(rng, pick(rng, kinds)), rng)[: target.most]
-            current.keep(data)
+            os.pwrite(file.fileno(), data, 0)
+            file.truncate(len(data))
             before = time.process_time()
             try:
                 outcome = target.check(data)
@@ -52,9 +53,12 @@ def run(
                     raise AssertionError(f"took {took:.1f} s, more than {timeout:g}")
                 if _resident() - base > memory:
                     raise AssertionError(f"the process has grown by more than {memory:,} bytes")
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # panics of libraries in Rust are no Exception
                 traceback.print_exc(file=sys.stdout)
                 _print(target, done, time.monotonic() - start, told)
+                current.unlink()
                 _tell(target, data, folder)
                 return False
             now, done = time.monotonic(), done + 1
@@ -73,30 +77,9 @@ def run(
                 _print(target, done, now - start, told)
             if seconds and now - start > seconds:
                 break
+    current.unlink()
     _print(target, done, time.monotonic() - start, told)
     return True
-
-
-class _Current:
-    """A file that holds the input under way, also when the process dies of it."""
-
-    def __init__(self, path: Path, most: int) -> None:
-        self._path = path
-        with path.open("wb") as file:
-            file.truncate(4 + most)
-        self._file = path.open("r+b")
-        self._map = mmap.mmap(self._file.fileno(), 4 + most)
-
-    def keep(self, data: bytes) -> None:
-        self._map[: 4 + len(data)] = len(data).to_bytes(4, "little") + data
-
-    def __enter__(self) -> "_Current":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._map.close()
-        self._file.close()
-        self._path.unlink()
 
 
 def _resident() -> int:
