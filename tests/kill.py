@@ -9,16 +9,18 @@ does a few of both.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
 TRAIN = ["--objective", "distortion", "--filters", "2", "--code-channels", "2", "--layers", "1"]
 TRAIN += ["--epochs", "3", "--batch-size", "32"]
 
+KILLS: Counter[str] = Counter()
+"""How many processes of each job have been killed."""
 
 # In the process that dies
 
@@ -38,7 +42,7 @@ def _dies_before(change: int, folder: str) -> None:
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal seen
         writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if (writes or event in CHANGES) and f"{os.fspath(arguments[0])}/".startswith(f"{folder}/"):
+        if (writes or event in CHANGES) and f"{arguments[0]}/".startswith(f"{folder}/"):
             seen += 1
             if seen == change:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -86,6 +90,7 @@ def killed(folder: Path, *job: str | Path, change: int = 0, after: float | None 
             _, told = process.communicate()
         status = process.returncode
     assert status in (0, -signal.SIGKILL), told.decode()
+    KILLS[str(job[0])] += status != 0
     return status != 0
 
 
@@ -233,42 +238,61 @@ class Training:
 # Hundreds
 
 
-def _many(kills: int, seed: int) -> None:
+def moments(rng: random.Random, seconds: float, changes: int) -> Iterator[dict[str, Any]]:
+    """When to kill a process of so many seconds and changes: before each in turn, and after some time."""
+    for change in itertools.cycle(range(1, changes + 1)):
+        yield {"change": change}
+        yield {"after": rng.uniform(0.4, 1.0) * seconds}
+
+
+def kill_packets(folder: Path, kills: int, rng: random.Random) -> Counter[str]:
+    """What was left under a packet's name."""
+    packet = Packet(folder)
+    names = {packet.old: "the old packet", packet.new: "the new packet", None: "no packet"}
+    left: Counter[str] = Counter()
+    for when in moments(rng, packet.seconds, 3):
+        before = KILLS["encode"]
+        found = names[packet.kill(older=rng.random() < 0.7, **when)]
+        left[found] += KILLS["encode"] - before
+        if KILLS["encode"] >= kills:
+            return left
+    raise AssertionError
+
+
+def kill_pairs(folder: Path, kills: int, rng: random.Random) -> Counter[str]:
+    """Which of a pair's two files was the new one."""
     from codec.bundle_writer import write_bundle
     from tests.conftest import small_pair_of
 
-    rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        old, new = ([write_bundle(bundle) for bundle in small_pair_of(seed)] for seed in (0, 1))
-        packet, pair, training = Packet(folder), Pair(folder, old, new), Training(folder)
+    old, new = ([write_bundle(bundle) for bundle in small_pair_of(seed)] for seed in (0, 1))
+    pair = Pair(folder, old, new)
+    names = {
+        (False, False): "the old pair",
+        (True, False): "one of each, which decoding noticed",
+        (True, True): "the new pair",
+    }
+    left: Counter[str] = Counter()
+    for when in moments(rng, pair.seconds, 6):
+        before = KILLS["write-pair"]
+        found = names[pair.kill(**when)]
+        left[found] += KILLS["write-pair"] - before
+        if KILLS["write-pair"] >= kills:
+            return left
+    raise AssertionError
 
-        def moments(count: int, seconds: float, changes: int) -> list[dict[str, Any]]:
-            """Half before a change, each in turn, half after a time."""
-            stepped = [{"change": 1 + i % changes} for i in range(count // 2)]
-            return stepped + [{"after": rng.uniform(0.5, 1.02) * seconds} for _ in range(count - count // 2)]
 
-        def tell(what: str, results: Sequence[object]) -> None:
-            print(f"{what}: {len(results)} kills, {dict(Counter(map(str, results)))}", flush=True)
-
-        names = {packet.old: "the old packet", packet.new: "the new packet", None: "no packet"}
-        which = moments(kills // 3, packet.seconds, 3)
-        tell("encode -o", [names[packet.kill(older=rng.random() < 0.7, **when)] for when in which])
-        pairs = [pair.kill(**when) for when in moments(kills // 3, pair.seconds, 6)]
-        tell("a pair, (encoder new, decoder new)", pairs)
-        runs: list[str] = []
-        rest = kills - 2 * (kills // 3)
-        while len(runs) < rest:
-            for path in sorted(training.out.rglob("*"), reverse=True) if training.out.exists() else []:
-                path.rmdir() if path.is_dir() else path.unlink()
-            for _ in range(rng.randint(1, 4)):
-                moment = {"after": rng.uniform(0.4, 1) * training.seconds}
-                when: dict[str, Any] = rng.choice([{"change": rng.randint(1, 80)}, moment])
-                if training.kill(**when):
-                    runs.append("before a change" if "change" in when else "after a time")
-                    print(f"train: {len(runs)} kills, {when}", flush=True)
-            training.finish()
-        tell("train, each time resumed to the bytes of a run that nothing stopped", runs)
+def kill_trainings(folder: Path, kills: int, rng: random.Random) -> Counter[str]:
+    """How often trainings were killed before they ended with the bytes of one that nothing stopped."""
+    training = Training(folder)
+    left: Counter[str] = Counter()
+    when = moments(rng, training.seconds, 80)
+    while KILLS["train"] < kills:
+        shutil.rmtree(training.out, ignore_errors=True)
+        stopped = sum(training.kill(**next(when)) for _ in range(rng.randint(1, 4)))
+        training.finish()
+        left[f"resumed after {stopped} kills"] += 1
+        print(f"train: {KILLS['train']} kills so far", flush=True)
+    return left
 
 
 def main() -> None:
@@ -277,11 +301,18 @@ def main() -> None:
         _child(int(sys.argv[2]), sys.argv[3], sys.argv[4:])
         return
     parser = argparse.ArgumentParser(prog="python -m tests.kill")
-    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--kills", type=int, default=300, help="of all jobs together")
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    _many(options.kills, options.seed)
+    for job in options.jobs:
+        with tempfile.TemporaryDirectory() as folder:
+            share = -(-options.kills // len(options.jobs))
+            left = JOBS[job](Path(folder), share, random.Random(options.seed))
+        print(f"{job}: {KILLS[job]} kills; left {dict(left)}", flush=True)
 
+
+JOBS = {"encode": kill_packets, "write-pair": kill_pairs, "train": kill_trainings}
 
 if __name__ == "__main__":
     main()
