@@ -239,6 +239,21 @@ def test_without_any_stream_a_packet_is_still_the_packet(work: Path) -> None:
     np.testing.assert_array_equal(again, codec.decode((work / "digits.packet").read_bytes(), "mnist"))
 
 
+def test_what_a_library_prints_where_standard_error_is_closed_is_in_no_file(work: Path) -> None:
+    code = (
+        "import os\nimport codec.encoder\nfrom codec.cli import main\n"
+        "encode = codec.encoder.encode_symbols\n"
+        "def printing(*arguments):\n"
+        "    os.write(2, b'noise')\n"
+        "    return encode(*arguments)\n"
+        "codec.encoder.encode_symbols = printing\nmain()\n"
+    )
+    command = [sys.executable, "-c", code, "encode", "digits", "-o", "again.packet"]
+    done = subprocess.run(["bash", "-c", 'exec 2>&-; exec "$@"', "bash", *command], cwd=work, check=False)
+    assert done.returncode == 0
+    assert codec.decode((work / "again.packet").read_bytes(), "mnist").shape == (3, 28, 28, 1)
+
+
 def test_where_nobody_can_be_told_the_status_still_tells(work: Path) -> None:
     assert run("inspect", "gone", cwd=work, limit="exec 2>/dev/full").status == 1
     assert run("encode", "digits", cwd=work, limit="exec 2>&-").status == 2

@@ -182,11 +182,12 @@ def decode(
     from codec.errors import DamagedPacketError, FileError, PacketError
     from codec.files import sync_folder, write_bytes
     from codec.imagefiles import png_bytes
+    from codec.salvage import Gap, joined
 
     secret = sealing_key(key)
     receiver = load_decoder(decoder, trusted=trust or None)
     written: set[str] = set()
-    gaps: list[tuple[int, int | None]] = []
+    gaps: list[Gap] = []
     try:
         with opened(packet, secret) as file:
             on_missing = (lambda *gap: gaps.append(gap)) if salvage else None
@@ -208,7 +209,9 @@ def decode(
         raise
     typer.echo(f"{_counted(len(written))} in {output}", err=True)
     if gaps:
-        lost = ", ".join(f"{first} on" if n is None else f"{first} to {first + n - 1}" for first, n in gaps)
+        lost = ", ".join(
+            f"{first} on" if n is None else f"{first} to {first + n - 1}" for first, n in joined(gaps)
+        )
         raise DamagedPacketError(f"packet: damaged; the images from number {lost} are missing")
 
 
