@@ -160,7 +160,13 @@ def test_a_second_value_for_a_key_cannot_hide_behind_the_first(tree: Tree, raw: 
 
 
 @pytest.mark.parametrize(
-    "value", [msgpack.ExtType(1, b"cos\nsystem"), msgpack.Timestamp(0), msgpack.ExtType(42, bytes(100_000))]
+    "value",
+    [
+        msgpack.ExtType(1, b"cos\nsystem"),
+        msgpack.Timestamp(0),
+        msgpack.ExtType(42, bytes(100_000)),
+        msgpack.ExtType(5, b""),
+    ],
 )
 def test_extension_types_reach_no_code(tree: Tree, value: Any) -> None:
     tree["body"]["provenance"] = {"a": value}
