@@ -203,6 +203,17 @@ def test_a_run_without_a_checkpoint_yet_is_resumed_from_its_start(
     assert same(uninterrupted, trained(SETTINGS, data, tmp_path, resume=True))
 
 
+def test_what_a_kill_left_of_a_checkpoint_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, {}, resume=False).close()
+    half = tmp_path / "9.orbax-checkpoint-tmp"
+    half.mkdir()
+    (half / "_CHECKPOINT_METADATA").write_text("{")
+    checkpoints = Checkpoints(tmp_path, {}, resume=True)
+    assert checkpoints.newest is None
+    assert not half.exists()
+    checkpoints.close()
+
+
 def test_a_checkpoint_that_cannot_be_written_is_told(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
