@@ -87,6 +87,26 @@ def disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.fixture
+def main(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Ended]]:
+    """Runs the command line in this process, which gets its hooks back."""
+    for owner, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(owner, hook, getattr(owner, hook))
+
+    def call(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["codec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        code = stop.value.code
+        assert code is None or isinstance(code, int)
+        return Ended(code or 0, capsys.readouterr().err.splitlines())
+
+    yield call
+    logging.disable(logging.NOTSET)
+
+
 def fill(folder: Path) -> None:
     """Leave no room on the disk that ``folder`` is."""
     with (folder / "filler").open("wb", buffering=0) as file, suppress(OSError):
@@ -139,7 +159,11 @@ def test_a_pair_that_does_not_fit_leaves_the_older_one(disk: Callable[..., Path]
 
 
 def test_training_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on(
-    disk: Callable[..., Path], tmp_path: Path, digits: NDArray[np.uint8]
+    disk: Callable[..., Path],
+    tmp_path: Path,
+    digits: NDArray[np.uint8],
+    main: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     full = disk("size=110k")
     np.save(tmp_path / "small.npy", digits[:, 6:14, 6:14])
@@ -150,8 +174,8 @@ def test_training_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on(
     assert "No space left on device; when that is mended, the same command with --resume" in ended.told[-1]
     assert [path.name for path in (full / "out" / "checkpoints").glob("[0-9]")] == ["2"]
     disk("size=4m")
-    ended = run(*train, "--resume", cwd=tmp_path)
-    assert ended.status == 0, ended
+    monkeypatch.chdir(tmp_path)
+    assert main(*train, "--resume").status == 0
     assert len(list((full / "out").glob("*.msgpack"))) == 2
     assert not list((full / "out" / "checkpoints").glob("*tmp*"))
 
@@ -160,8 +184,13 @@ def test_training_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on(
 
 
 def test_a_read_only_folder_is_told_and_nothing_in_it_changes(
-    work: Path, disk: Callable[..., Path], digits: NDArray[np.uint8]
+    work: Path,
+    disk: Callable[..., Path],
+    digits: NDArray[np.uint8],
+    main: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(work)
     folder = disk("size=1m")
     (folder / "x.packet").write_bytes(b"old")
     disk("ro")
@@ -173,7 +202,7 @@ def test_a_read_only_folder_is_told_and_nothing_in_it_changes(
         ["train", "--images", "small.npy", "--out", folder / "out", *TRAIN],
     ]
     for command in commands:
-        ended = run(*command, cwd=work)
+        ended = main(*command)
         assert ended.status == 1, command
         assert "Traceback" not in "".join(ended.told)
         assert ended.told[-1].startswith("codec: ")
@@ -209,12 +238,7 @@ def test_where_the_reader_has_gone_the_end_is_quiet_and_its_status_141(
 
 def test_a_full_standard_output_is_told(work: Path) -> None:
     with open("/dev/full", "wb") as full:
-        for arguments in (
-            ["encode", "digits", "-o", "-"],
-            ["inspect", "digits.packet"],
-            ["evaluate", "--images", "digits", "--quality", "3"],
-            ["--version"],
-        ):
+        for arguments in (["encode", "digits", "-o", "-"], ["inspect", "digits.packet"], ["--version"]):
             refuses("No space left on device", run(*arguments, cwd=work, stdout=full))
 
 
@@ -349,26 +373,6 @@ def test_a_folder_that_is_removed_midway_is_told(work: Path) -> None:
 
 
 # No traceback, whatever happens
-
-
-@pytest.fixture
-def main(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Ended]]:
-    """Runs the command line in this process, which gets its hooks back."""
-    for owner, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
-        monkeypatch.setattr(owner, hook, getattr(owner, hook))
-
-    def call(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["codec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        code = stop.value.code
-        assert code is None or isinstance(code, int)
-        return Ended(code or 0, capsys.readouterr().err.splitlines())
-
-    yield call
-    logging.disable(logging.NOTSET)
 
 
 def bad_command_lines() -> list[list[str]]:
