@@ -35,7 +35,7 @@ _CHUNK_PIXELS = 1 << 20
 
 _EDGE = 2.0**-14
 """How near to the edge of rounding a code is computed once more, as ``near_edge`` counts it. Of the shipped
-pair, codes differ between batch sizes by at most a tenth of that."""
+pair, codes differ between batch sizes by at most a fifth of that."""
 
 
 class Encoder:
