@@ -69,3 +69,15 @@ def test_the_makefiles_commands_are_those_of_the_readme() -> None:
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     assert shutil.which("make")
+
+
+def test_every_test_that_the_page_on_reliability_names_is_there() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text)) - {"docs/", "tests/"}
+    assert len(named) > 20
+    for name in named:
+        assert (ROOT / "tests" / name).exists(), name
+    for module in re.findall(r"`(?:TFDS_DATA_DIR=\.\.\. )?python -m tests\.(\w+)", text):
+        assert (ROOT / "tests" / f"{module}.py").exists() or (
+            ROOT / "tests" / module / "__main__.py"
+        ).exists(), module
