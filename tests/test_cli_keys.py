@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import os
 import stat
 import subprocess
 import sys
@@ -321,7 +322,9 @@ def test_no_secret_is_in_anything_that_any_command_prints_or_logs(
             assert form not in told
 
 
-def test_the_commands_work_in_a_process_of_their_own(folder: Path, tmp_path: Path) -> None:
+def test_the_commands_work_in_a_process_of_their_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def codec_command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "codec", *map(str, arguments)]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -332,6 +335,13 @@ def test_the_commands_work_in_a_process_of_their_own(folder: Path, tmp_path: Pat
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("codec: bundle decoder: signed by the key")
     assert "keygen" in codec_command("--help").stdout
+    odd = os.fsencode(tmp_path) + b"/\xff"  # a name that is no text
+    Path(os.fsdecode(odd)).write_bytes((folder / "decoder").read_bytes())
+    assert codec_command("sign", os.fsdecode(odd), "--key", "stranger").returncode == 0
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    done = codec_command("verify", os.fsdecode(odd), "--key", "stranger.pub")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{tmp_path}/\\udcff: signed by ")
 
 
 def test_without_the_optional_part_the_commands_name_the_way_to_get_it(folder: Path, tmp_path: Path) -> None:
@@ -342,6 +352,7 @@ def test_without_the_optional_part_the_commands_name_the_way_to_get_it(folder: P
         ["keygen", "--signing", "-o", str(tmp_path / "pair")],
         ["verify", "decoder", "--key", "maker.pub"],
         ["decode", str(sealed), "-o", str(tmp_path / "out"), "--key", "key"],
+        ["encode", "no such image", "-o", str(tmp_path / "packet"), "--seal", "key"],  # before any is read
     ):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True, check=False

@@ -103,6 +103,9 @@ many, one = (Path(name).read_bytes() for name in ("many.packet", "one.packet"))
 encoder, decoder = codec.load_encoder("mnist"), codec.load_decoder("mnist")
 if sys.argv[1] == "after":
     assert encoder.encode(digits) == many
+elif sys.argv[1] == "after others":  # whoever else uses JAX in this process
+    import jax
+    assert jax.numpy.ones(3).sum() == 3
 if not os.fork():
     signal.alarm(60)
     assert decoder.decode(one).shape == (1, 28, 28, 1)  # NumPy alone
@@ -118,7 +121,7 @@ assert encoder.encode(digits) == many  # the parent goes on
 
 
 def forked(when: str, folder: Path, digits: NDArray[np.uint8]) -> list[str]:
-    """The lines of a child that was forked ``when``, before or after its parent encoded."""
+    """The lines of a child that was forked ``when``: before or after its parent encoded, or used JAX."""
     sender = codec.load_encoder("mnist")
     (folder / "many.packet").write_bytes(sender.encode(digits[:MANY]))
     (folder / "one.packet").write_bytes(sender.encode(digits[0]))
@@ -137,10 +140,11 @@ def test_a_process_forked_before_its_parent_encodes_gives_the_same_bytes(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_process_forked_after_its_parent_encoded_is_told_and_does_not_wait(
-    tmp_path: Path, digits: NDArray[np.uint8]
+@pytest.mark.parametrize("when", ["after", "after others"])
+def test_a_process_forked_after_jax_was_used_is_told_and_does_not_wait(
+    tmp_path: Path, when: str, digits: NDArray[np.uint8]
 ) -> None:
-    lines = forked("after", tmp_path, digits)
+    lines = forked(when, tmp_path, digits)
     assert len(lines) == 2
     for line in lines:
         assert line.startswith("this process was forked from one in which JAX was running")

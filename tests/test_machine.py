@@ -24,9 +24,10 @@ from codec import cli
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.errors import CodecError, DamagedPacketError, FileError
-from codec.files import write_bytes, write_together
+from codec.files import creating, write_bytes, write_together
 from codec.imagefiles import png_bytes, read_image
 from codec.packet_reader import read_packet
+from codec.terminal import tell
 from tests.kill import TRAIN
 
 CODEC = [sys.executable, "-m", "codec"]
@@ -466,3 +467,18 @@ def test_a_new_name_lasts_as_its_folder_is_flushed_too(
     assert flushed[1] == str(tmp_path)
     write_bytes(tmp_path / "two", b"data", lasting=False)
     assert len(flushed) == 3
+    with creating(tmp_path / "key", private=True) as file:
+        file.write(b"secret")
+    assert flushed[4:] == [str(tmp_path)]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "target")
+    write_together({tmp_path / "link": b"data"})
+    assert flushed[6:] == [str(tmp_path / "elsewhere")]
+
+
+def test_a_failure_shows_nothing_that_a_terminal_would_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("key \x1b[31mred\x9b, line\nfeed, ü")
+    assert (
+        capsys.readouterr().err
+        == "codec: key \N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}, line feed, ü\n"
+    )

@@ -222,7 +222,7 @@ def test_a_quality_that_the_pair_lacks_is_refused(pair: Pair, quality: int) -> N
         encoder.encode(noise(1, own_shape(encoder)), quality=quality)
 
 
-@pytest.mark.parametrize("quality", [1.5, "1", True])
+@pytest.mark.parametrize("quality", [1.5, "1", True, np.array([0, 1])], ids=repr)
 def test_a_quality_that_is_no_whole_number_is_refused(pair: Pair, quality: Any) -> None:
     with pytest.raises(OptionError, match="quality: expected a whole number"):
         pair[0].encode(noise(1, own_shape(pair[0])), quality=quality)

@@ -150,6 +150,11 @@ def test_a_packet_over_the_limits_stays_an_error_while_salvaging() -> None:
         salvage(b"".join(stream()), Limits(packet_bytes=100))
 
 
+def test_chunks_without_end_are_held_to_a_limit_before_any_comes_out() -> None:
+    with pytest.raises(LimitError, match="chunks of a damaged packet: expected at most 4, found 5"):
+        salvage(b"".join(stream()), Limits(packet_images=4))
+
+
 def test_the_decoder_returns_the_images_that_are_left(small_pair: tuple[Encoder, Decoder]) -> None:
     encoder, decoder = small_pair
     images = np.random.default_rng(1).integers(0, 256, (2500, 8, 8, 1), np.uint8)
@@ -398,3 +403,24 @@ def test_the_command_line_writes_the_rest_and_says_what_is_gone(
         "codec: packet: damaged; the images from number 6 on are missing",
     ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_the_command_line_tells_of_gaps_without_number_in_one_line_of_a_few(
+    tmp_path: Path, digits: NDArray[np.uint8]
+) -> None:
+    sender = codec.load_encoder("article")
+    single = sender.encode(digits[0], quality=0)
+    writer = StreamWriter(Header("stream", 0, sender.bundle.pair.digest[:4]))
+    chunks = [writer.chunk(1, single[8:-4]) for _ in range(40)]
+    (tmp_path / "gaps.packet").write_bytes(b"".join([writer.header(), *chunks[::2], writer.trailer()]))
+    command = [sys.executable, "-m", "codec", "decode", "gaps.packet", "-o", "out", "--salvage"]
+    done = subprocess.run(
+        [*command, "--decoder", "article"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    first = "1 to 1, 3 to 3, 5 to 5, 7 to 7, 9 to 9, 11 to 11, 13 to 13, 15 to 15, 17 to 17"
+    told = f"{first}, ... (10 more gaps) ..., 39 to 39"
+    assert done.stderr.splitlines() == [
+        "20 images in out",
+        f"codec: packet: damaged; the images from number {told} are missing",
+    ]

@@ -43,7 +43,8 @@ def write_pair(folder: Path, name: str, bundles: Iterable[Bundle]) -> list[Path]
     one, whole; if one of each is left, decoding says that they are not of one pair.
 
     Raises:
-        FileError: they cannot be written; older ones stay as they were.
+        FileError: they cannot be written; where that shows before the first takes its name, as a full disk
+            does, older ones stay as they were.
         BundleError, LimitError: as ``write_bundle``.
     """
     contents = {folder / f"{name}.{bundle.side}.msgpack": write_bundle(bundle) for bundle in bundles}

@@ -42,6 +42,8 @@ app = typer.Typer(
 )
 
 DEFAULT_PAIR = "mnist"
+_GAPS_TOLD = 10
+"""Gaps of a damaged packet that are listed; a stranger's packet may have any number."""
 
 EffortOption = Annotated[
     int, typer.Option(help="Of the encoder: 0, the fastest, to 3; more takes longer and saves bytes.")
@@ -209,10 +211,11 @@ def decode(
         raise
     typer.echo(f"{_counted(len(written))} in {output}", err=True)
     if gaps:
-        lost = ", ".join(
-            f"{first} on" if n is None else f"{first} to {first + n - 1}" for first, n in joined(gaps)
-        )
-        raise DamagedPacketError(f"packet: damaged; the images from number {lost} are missing")
+        missing = joined(gaps)
+        lost = [f"{first} on" if n is None else f"{first} to {first + n - 1}" for first, n in missing]
+        if len(lost) > _GAPS_TOLD:
+            lost[_GAPS_TOLD - 1 : -1] = [f"... ({len(lost) - _GAPS_TOLD:,} more gaps) ..."]
+        raise DamagedPacketError(f"packet: damaged; the images from number {', '.join(lost)} are missing")
 
 
 @app.command()
@@ -420,5 +423,5 @@ for command in (keygen, sign, verify):
 
 
 def main() -> None:
-    """Run the command line; every failure is one line on standard error, whatever it is."""
+    """Run the command line; every failure but wrong usage is one line on standard error, whatever it is."""
     run(app)

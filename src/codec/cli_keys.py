@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from codec.errors import OptionError
+from codec.terminal import say
 
 if TYPE_CHECKING:
     from codec.keys import SealingKey
@@ -98,14 +99,19 @@ def verify(
     """Check that a bundle is signed by a public key, and is what was signed."""
     from codec.signing import verify_bundle
 
-    typer.echo(f"{bundle}: signed by {verify_bundle(bundle, key).id.hex()}")
+    say(f"{bundle}: signed by {verify_bundle(bundle, key).id.hex()}")
 
 
 def sealing_key(path: Path | None) -> "SealingKey | None":
-    """The key that an option names."""
+    """The key that an option names; told before any work if the library that uses it is missing."""
+    if path is None:
+        return None
     from codec.keys import SealingKey
+    from codec.sealing import cipher
 
-    return None if path is None else SealingKey.load(path)
+    key = SealingKey.load(path)
+    cipher(key)
+    return key
 
 
 def sealed(pieces: Iterable[bytes], key: "SealingKey | None") -> Iterator[bytes]:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, BinaryIO, Literal, SupportsIndex, overload
+from operator import index
+from reprlib import repr as short
+from typing import Any, BinaryIO, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +142,7 @@ class Decoder:
         if not pair.takes(*covered):
             raise ImageError(
                 f"codes: expected {pair.code_shape[0]}x{pair.code_shape[1]} cells, the one size that "
-                f"{self.bundle.name} takes, found {array.shape[1]}x{array.shape[2]}"
+                f"{short(self.bundle.name)} takes, found {array.shape[1]}x{array.shape[2]}"
             )
         return crop(self._images(array, quality), size[0], size[1])
 
@@ -304,7 +306,7 @@ class Decoder:
         if not pair.digest.startswith(header.pair):
             raise WrongPairError(
                 f"packet: made by the pair {header.pair.hex()}, but this decoder belongs to "
-                f"{self.bundle.name!r}, {pair.digest[: len(header.pair)].hex()}; "
+                f"{short(self.bundle.name)}, {pair.digest[: len(header.pair)].hex()}; "
                 "use the decoder bundle that was exported with the sender's encoder"
             )
         if header.quality >= pair.qualities:
@@ -319,7 +321,7 @@ class Decoder:
         if not pair.takes(height, width):
             raise PacketError(
                 f"packet: expected images of {pair.height}x{pair.width}, the one size of the pair "
-                f"{self.bundle.name!r}, found {height}x{width}"
+                f"{short(self.bundle.name)}, found {height}x{width}"
             )
         return height, width
 
@@ -350,7 +352,11 @@ class Decoder:
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, SupportsIndex) and not isinstance(value, bool)
+    try:
+        index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not isinstance(value, bool)
 
 
 def load_decoder(

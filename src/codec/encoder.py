@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property, partial
 from itertools import chain, islice
 from operator import index
+from reprlib import repr as short
 from typing import Any, SupportsIndex
 
 import jax
@@ -119,7 +121,9 @@ class Encoder:
         largest = sizes[-1:]
         codes = apply_in_batches(function, weights, pixels, quality, sizes=largest if steered else sizes)
         if not np.isfinite(codes).all():
-            raise BundleError(f"encoder {self.bundle.name!r}: its codes are not finite; retrain the pair")
+            raise BundleError(
+                f"encoder {short(self.bundle.name)}: its codes are not finite; retrain the pair"
+            )
         if isinstance(pair.architecture, Dense) and not steered:
             start = len(pixels) // largest[0] * largest[0]
             doubtful = near_edge(codes[start:], pair.steps[quality], _EDGE).any((1, 2, 3))
@@ -232,12 +236,14 @@ class Encoder:
     def _quality(self, quality: SupportsIndex | None) -> int:
         if quality is None:
             return self.default_quality
-        if isinstance(quality, bool) or not isinstance(quality, SupportsIndex):
+        number = None
+        with suppress(TypeError):  # NumPy's arrays have an __index__, and most of them no index
+            number = index(quality)
+        if number is None or isinstance(quality, bool):
             raise OptionError(f"quality: expected a whole number, found {quality!r}")
-        number = index(quality)
         if not 0 <= number < self.qualities:
             raise OptionError(
-                f"quality: expected 0 to {self.qualities - 1} for {self.bundle.name}, found {number}"
+                f"quality: expected 0 to {self.qualities - 1} for {short(self.bundle.name)}, found {number}"
             )
         return number
 
@@ -249,8 +255,9 @@ class Encoder:
             raise ImageError(f"images: expected sides of at most 65,535 pixels, found {(height, width)}")
         if not pair.takes(height, width):
             raise ImageError(
-                f"images: expected {pair.height}x{pair.width}, the one size that {self.bundle.name} takes, "
-                f"found {height}x{width}; crop them, or train a pair on images of their size"
+                f"images: expected {pair.height}x{pair.width}, the one size that "
+                f"{short(self.bundle.name)} takes, found {height}x{width}; crop them, or train a pair on "
+                "images of their size"
             )
         return height, width
 

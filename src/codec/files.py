@@ -130,7 +130,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         written = [stack.enter_context(_written_beside(path, [data])) for path, data in contents.items()]
         for _, replace in written:
             replace()
-    for folder in {path.parent for path in contents}:
+    for folder in {Path(os.path.realpath(path)).parent for path in contents}:
         sync_folder(folder)
 
 
@@ -193,6 +193,7 @@ def creating(path: str | os.PathLike[str], *, private: bool = False) -> Iterator
                 file.flush()
                 os.fsync(descriptor)
             os.link(temporary, target)  # which unlike a rename never replaces a file
+            sync_folder(target.parent)
         except FileExistsError:
             raise FileError(
                 f"{os.fspath(path)}: is there already and stays as it is; choose another name"

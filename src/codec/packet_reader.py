@@ -1,7 +1,7 @@
 """The receiver's side of the packet format: bytes -> header and checked chunks, as ``docs/packet.md`` has it.
 
-Whatever the input, reading ends in a value or a ``PacketError`` or ``LimitError``, and allocates no more than
-the input's own length.
+Whatever the input, reading ends in a value or a ``PacketError`` or ``LimitError``, and what it allocates is
+bounded by the input's own length and the limits.
 """
 
 import io
@@ -192,7 +192,7 @@ def _salvage(
 
     A chunk over the limits, or with names that nobody may write, is none.
     """
-    found, total = _find_chunks(seed, data)
+    found, total = _find_chunks(seed, data, limits)
     images = 0
     for first, count, start, end in sorted(found, key=lambda chunk: chunk[0]):  # of two, what came first
         if first < images:
@@ -211,7 +211,9 @@ def _salvage(
         on_missing(images, total - images)
 
 
-def _find_chunks(seed: int, data: bytes) -> tuple[list[tuple[int, int, int, int]], int | None]:
+def _find_chunks(
+    seed: int, data: bytes, limits: Limits
+) -> tuple[list[tuple[int, int, int, int]], int | None]:
     """Every chunk whose check matches, wherever it begins, and the number of images that the trailer states.
 
     Of a chunk: its first image, how many, and where its body starts and ends. Without a trailer the number is
@@ -238,6 +240,7 @@ def _find_chunks(seed: int, data: bytes) -> tuple[list[tuple[int, int, int, int]
         left -= length
         check = zlib.crc32(memoryview(data)[begin:end], seed)
         if data[end : end + fmt.CRC.size] == fmt.CRC.pack(check):
+            limits.check("packet_images", len(found) + 1, "packet: chunks of a damaged packet")
             found.append((first, count, start, end))
             offset = end + fmt.CRC.size
     return found, None

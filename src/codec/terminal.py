@@ -1,4 +1,4 @@
-"""How the command line speaks and ends: results on standard output, all else a line on standard error.
+"""How the command line speaks and ends: results on standard output, a failure as a line on standard error.
 
 Exit status: 0 done, 1 bad input or failure told in one line, 2 wrong usage, 130 interrupted, 141 the reader
 of the output has gone. No traceback, and nothing that a library prints of what is told here anyway.
@@ -50,16 +50,17 @@ def say(text: str) -> None:
     """A line of the result on standard output, which must be there."""
     from codec.files import write_bytes
 
-    write_bytes("-", f"{text}\n".encode())
+    write_bytes("-", f"{text}\n".encode(errors="backslashreplace"))
 
 
 def tell(text: str) -> None:
-    """One line on standard error, whatever the names of files and the messages of libraries hold."""
-    typer.echo(f"codec: {' '.join(text.splitlines())}", err=True)
+    """One line on standard error, whatever names and messages hold: nothing that a terminal would obey."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.splitlines()))
+    typer.echo(f"codec: {line}", err=True)
 
 
 def run(app: Callable[[], Any]) -> None:
-    """Run a command line; every failure is one line on standard error, whatever it is."""
+    """Run a command line; every failure but wrong usage is one line on standard error, whatever it is."""
     _occupy_standard_streams()
     _silence_libraries()
     try:

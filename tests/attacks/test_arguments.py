@@ -191,7 +191,9 @@ def test_a_name_that_is_no_text_is_refused(small_pair: Pair, name: Any) -> None:
         list(encoder.encode_stream([image], names=[name]))
 
 
-@pytest.mark.parametrize("value", [-1, 3, 1.0, 1.5, True, "1", b"1", float("nan"), (1,)], ids=repr)
+@pytest.mark.parametrize(
+    "value", [-1, 3, 1.0, 1.5, True, "1", b"1", float("nan"), (1,), np.array([1, 2])], ids=repr
+)
 def test_a_quality_that_is_none_is_refused(small_pair: Pair, value: Any) -> None:
     with pytest.raises(OptionError, match="quality: expected 0 to 2, found "):
         small_pair[1].images(CODES, quality=value)
