@@ -215,10 +215,10 @@ class Dense(Architecture):
         return self.rows * self.columns * self.stride**2 * self.image_channels
 
     def activations(self, height: int, width: int) -> int:
-        """Those of a convolution, or of the dense layers."""
+        """Those of a convolution, of the dense layers, or of the codes."""
         cells = self.rows * self.columns
         widest = max(filters << 2 * (self.layers - 1 - i) for i, filters in enumerate(self.filters))
-        return max(cells * widest, self.pixels, self.units)
+        return max(cells * max(widest, self.code_channels), self.pixels, self.units)
 
     def takes(self, height: int, width: int) -> bool:
         """The sizes that pad to ``rows`` x ``columns`` cells."""
