@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from operator import index
 from reprlib import repr as short
 from typing import Any, BinaryIO, Literal, overload
 
@@ -25,7 +24,7 @@ from codec.errors import (
     WrongSideError,
 )
 from codec.forking import claim_jax
-from codec.images import crop
+from codec.images import crop, whole_number
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
 from codec.packet import Chunk, Header
@@ -107,7 +106,7 @@ class Decoder:
         """
         pair = self.bundle.pair
         quality = pair.default_quality if quality is None else quality
-        if not _is_whole(quality) or not 0 <= quality < pair.qualities:
+        if whole_number(quality) is None or not 0 <= quality < pair.qualities:
             raise OptionError(f"quality: expected 0 to {pair.qualities - 1}, found {quality!r}")
         try:
             array = np.asarray(codes)
@@ -133,7 +132,8 @@ class Decoder:
         covered = [cells * pair.architecture.stride for cells in array.shape[1:3]]
         size = [covered[0] if height is None else height, covered[1] if width is None else width]
         if not all(
-            _is_whole(asked) and 1 <= asked <= most for asked, most in zip(size, covered, strict=True)
+            whole_number(asked) is not None and 1 <= asked <= most
+            for asked, most in zip(size, covered, strict=True)
         ):
             raise OptionError(
                 f"size: expected at most {covered[0]}x{covered[1]}, which the codes cover, "
@@ -349,14 +349,6 @@ class Decoder:
                 raise
             on_missing(chunk.first, chunk.count)
             return None
-
-
-def _is_whole(value: object) -> bool:
-    try:
-        index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return not isinstance(value, bool)
 
 
 def load_decoder(

@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import cached_property, partial
 from itertools import chain, islice
-from operator import index
 from reprlib import repr as short
 from typing import Any, SupportsIndex
 
@@ -19,7 +17,7 @@ from codec.batching import apply_in_batches, batch_sizes, compiled_for, in_threa
 from codec.bundle import Bundle
 from codec.errors import BundleError, ImageError, OptionError, WrongSideError
 from codec.forking import claim_jax
-from codec.images import as_batch, pad, to_float
+from codec.images import as_batch, pad, to_float, whole_number
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
 from codec.packet import COMPACT_QUALITIES, Chunk, Header
@@ -236,10 +234,8 @@ class Encoder:
     def _quality(self, quality: SupportsIndex | None) -> int:
         if quality is None:
             return self.default_quality
-        number = None
-        with suppress(TypeError):  # NumPy's arrays have an __index__, and most of them no index
-            number = index(quality)
-        if number is None or isinstance(quality, bool):
+        number = whole_number(quality)
+        if number is None:
             raise OptionError(f"quality: expected a whole number, found {quality!r}")
         if not 0 <= number < self.qualities:
             raise OptionError(

@@ -1,5 +1,6 @@
 """What the user holds <-> what the model takes: checks, batch axes, uint8 <-> float, padding and cropping."""
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from codec.errors import ImageError
 
-__all__ = ["as_batch", "crop", "pad", "to_float"]
+__all__ = ["as_batch", "crop", "pad", "to_float", "whole_number"]
 
 _COLOUR_CHANNELS = (3, 4)
 _EXPECTED = "uint8, or float in 0..1, shaped [N,H,W,C], [N,H,W] or one image [H,W,C] or [H,W]"
@@ -61,6 +62,15 @@ def _with_axes(array: NDArray[Any], channels: int) -> NDArray[Any]:
     raise ImageError(
         f"images: expected {_EXPECTED}, where C is {channels} for this pair; found shape {shape}"
     )
+
+
+def whole_number(value: Any) -> int | None:
+    """``value`` as an int where it is a whole number of Python's or NumPy's, and None where it is not."""
+    try:
+        # NumPy's arrays have an __index__, and most of them no index.
+        return None if isinstance(value, bool) else index(value)
+    except TypeError:
+        return None
 
 
 def to_float(images: Any) -> Any:
