@@ -69,12 +69,22 @@ class Architecture(ABC):
         """Pixels along one axis for each cell of the codes."""
         return 1 << self.layers
 
+    @property
+    def alignment(self) -> int:
+        """Pixels that height and width are padded to whole multiples of."""
+        return self.stride
+
     def code_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """Shape of one image's codes, after the image is padded to whole cells."""
-        return -(-height // self.stride), -(-width // self.stride), self.code_channels
+        """Shape of one image's codes, after the image is padded."""
+        cells = self.alignment // self.stride
+        return (
+            -(-height // self.alignment) * cells,
+            -(-width // self.alignment) * cells,
+            self.code_channels,
+        )
 
     def padded_pixels(self, height: int, width: int) -> int:
-        """Values of one image of this size, after it is padded to whole cells."""
+        """Values of one image of this size, after it is padded."""
         rows, columns, _ = self.code_shape(height, width)
         return rows * columns * self.stride**2 * self.image_channels
 

@@ -100,7 +100,7 @@ class Encoder:
         To floats here and not in the compiled function, whose division differs in the last bit: an image
         given as bytes and as floats must make the same packet.
         """
-        pixels: NDArray[np.float32] = to_float(pad(batch, self.bundle.pair.architecture.stride))
+        pixels: NDArray[np.float32] = to_float(pad(batch, self.bundle.pair.architecture.alignment))
         return pixels
 
     def _codes_of_pixels(

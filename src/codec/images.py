@@ -78,10 +78,10 @@ def to_float(images: Any) -> Any:
     return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
 
 
-def pad(images: NDArray[Any], stride: int) -> NDArray[Any]:
-    """Repeat the last row and column until height and width are whole multiples of ``stride``."""
+def pad(images: NDArray[Any], alignment: int) -> NDArray[Any]:
+    """Repeat the last row and column until height and width are whole multiples of ``alignment``."""
     _, height, width, _ = images.shape
-    below, right = -height % stride, -width % stride
+    below, right = -height % alignment, -width % alignment
     if not below and not right:
         return images
     return np.pad(images, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")

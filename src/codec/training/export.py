@@ -204,4 +204,4 @@ def _sample(training: NDArray[np.uint8], settings: Settings) -> NDArray[np.uint8
 def _estimate(settings: Settings, weights: dict[str, Any], images: NDArray[np.uint8]) -> tuple[float, ...]:
     """Bytes an image that the float prior expects, for each quality."""
     objective = RateDistortion(settings, steps=1)
-    return validate(objective, weights, pad(images, settings.architecture.stride)).bytes_per_image
+    return validate(objective, weights, pad(images, settings.architecture.alignment)).bytes_per_image

@@ -88,7 +88,7 @@ def measure_feedback(
 
     Elements that are zero in nearly all images have no gain: steering them would cost time and save nothing.
     """
-    pixels = to_float(pad(images[:_LIVE_IMAGES], architecture.stride))
+    pixels = to_float(pad(images[:_LIVE_IMAGES], architecture.alignment))
     gains, live, seen = [], np.zeros(LIVE_CLASSES), np.zeros(LIVE_CLASSES)
     for quality, weight in enumerate(lambdas):
         strengths = _strengths(architecture, weights, pixels[:_SLOPE_IMAGES], quality)

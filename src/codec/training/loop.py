@@ -158,11 +158,11 @@ def train(
     """
     watcher = watcher or Watcher()
     check_data(settings, data)
-    stride = settings.architecture.stride
-    training = pad(data.training, stride)
+    alignment = settings.architecture.alignment
+    training = pad(data.training, alignment)
     batches = len(training) // settings.batch_size
     objective = objective_for(settings, len(training))
-    validation = pad(_spread_over(data.validation, objective.validation_images), stride)
+    validation = pad(_spread_over(data.validation, objective.validation_images), alignment)
     going_on = resume and checkpoints.newest is not None
     start = start_from_pair(settings) if settings.start and not going_on else None
     state = initial_state(objective, training, start)

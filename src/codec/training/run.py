@@ -161,7 +161,7 @@ class _Reporter(Watcher):
         self._progress.update(self._task, epoch=min(metrics.epoch + 1, self._settings.epochs))
 
     def _reconstruct(self, state: State) -> NDArray[np.uint8]:
-        padded = to_float(pad(self._images, self._settings.architecture.stride))
+        padded = to_float(pad(self._images, self._settings.architecture.alignment))
         weights = self._objective.trained(state.weights, state.optimiser)
         images = np.asarray(self._objective.reconstruct(weights, padded))
         return crop(np.rint(images * 255).astype(np.uint8), *self._images.shape[1:3])
