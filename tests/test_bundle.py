@@ -20,7 +20,8 @@ from codec.architecture import Convolutional, Side
 from codec.bundle import Bundle, Pair, is_bundle, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
-from codec.context import SUM_MAX, ContextModel
+from codec.context import ContextModel
+from codec.context_arithmetic import SUM_MAX
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.errors import (

@@ -18,15 +18,8 @@ from numpy.typing import NDArray
 
 from codec.architecture import Convolutional
 from codec.bundle import Pair
-from codec.context import (
-    BIAS_MAX,
-    INPUT_GAIN_MAX,
-    SUM_MAX,
-    ContextModel,
-    Predictor,
-    from_elements,
-    to_elements,
-)
+from codec.context import ContextModel, Predictor, from_elements, to_elements
+from codec.context_arithmetic import BIAS_MAX, INPUT_GAIN_MAX, SUM_MAX
 from codec.entropy import RunEncoder, Runs, TableRow
 from codec.errors import BundleError, DamagedPacketError
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN

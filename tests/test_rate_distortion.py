@@ -18,7 +18,8 @@ from rich.console import Console
 import codec
 from codec.architecture import Convolutional, Dense
 from codec.bundle_reader import read_bundle
-from codec.context import LOG_SCALES, Predictor
+from codec.context import Predictor
+from codec.context_arithmetic import LOG_SCALES
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.evaluation import evaluate

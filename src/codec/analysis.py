@@ -9,18 +9,21 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from codec.architecture import Architecture, Convolutional, Dense
+from codec.architecture import Architecture, Convolutional, Dense, Residual
 from codec.layers import (
     HE_NORMAL,
     Convolution,
+    QualityConvolution,
     QualityDense,
     QualityGain,
+    depth_to_space,
     leaky_relu,
     max_pool,
+    residual_blocks,
     space_to_depth,
 )
 
-__all__ = ["ConvolutionalAnalysis", "DenseAnalysis", "analyse", "build_analysis"]
+__all__ = ["ConvolutionalAnalysis", "DenseAnalysis", "ResidualAnalysis", "analyse", "build_analysis"]
 
 
 class ConvolutionalAnalysis(nn.Module):
@@ -70,10 +73,40 @@ class DenseAnalysis(nn.Module):
         return channels.transpose(0, 2, 3, 1)
 
 
+class ResidualAnalysis(nn.Module):
+    """A linear map of each block of pixels plus convolutions that bend it and see the blocks around.
+
+    The linear path starts as the blocks' principal components. The codes are in units of the quantiser step
+    of the quality.
+    """
+
+    architecture: Residual
+
+    @nn.compact
+    def __call__(self, images: Array, quality: Array | int) -> Array:
+        """Codes at ``quality``: one number, or one for each image."""
+        a = self.architecture
+        cells = images
+        for _ in range(a.layers):
+            cells = space_to_depth(cells)
+        x = leaky_relu(QualityConvolution(a.filters // 2, a.qualities, name="convolution_0")(cells, quality))
+        x = leaky_relu(
+            QualityConvolution(a.filters, a.qualities, name="convolution_1")(space_to_depth(x), quality)
+        )
+        x = residual_blocks(a, x, quality)
+        elements = nn.Dense(a.elements, use_bias=False, name="elements")(x)
+        elements += nn.Dense(a.elements, use_bias=False, name="linear")(space_to_depth(cells))
+        bias, gain = QualityGain(a.elements, a.qualities, name="codes")(quality)
+        bias, gain = (v.reshape(-1, 1, 1, a.elements) for v in (bias, gain))
+        return depth_to_space((elements + bias) * gain)
+
+
 def build_analysis(architecture: Architecture) -> nn.Module:
     """The analysis of an architecture of any kind."""
     if isinstance(architecture, Dense):
         return DenseAnalysis(architecture)
+    if isinstance(architecture, Residual):
+        return ResidualAnalysis(architecture)
     assert isinstance(architecture, Convolutional)
     return ConvolutionalAnalysis(architecture)
 

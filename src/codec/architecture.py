@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from codec.errors import BundleError, OptionError
 from codec.limits import Limits
 
-__all__ = ["KINDS", "LIVE_CLASSES", "Architecture", "Convolutional", "Dense", "Side"]
+__all__ = ["KINDS", "LIVE_CLASSES", "Architecture", "Convolutional", "Dense", "Residual", "Side"]
 
 Side = Literal["encoder", "decoder"]
 Shapes = dict[str, tuple[int, ...]]
@@ -32,6 +32,7 @@ _RANGES = {
     "elements": (1, 1 << 16),
     "units": (1, 1 << 14),
     "qualities": (1, 256),
+    "blocks": (0, 16),
 }
 
 
@@ -291,5 +292,91 @@ class Dense(Architecture):
         return total
 
 
-KINDS: dict[str, type[Architecture]] = {kind.kind: kind for kind in (Convolutional, Dense)}
+@dataclass(frozen=True, kw_only=True)
+class Residual(Architecture):
+    """A linear transform of blocks, bent by residual convolutions, for images of any size.
+
+    A *block* is 2x2 cells of the codes, twice the stride a side. Its elements are all values of its cells.
+    Biases and gains differ by quality.
+
+    Attributes:
+        filters: channels of the convolutions at one value a block; half as many at one a cell.
+        blocks: residual blocks in each half.
+        qualities: operating points that the networks know.
+    """
+
+    kind = "residual"
+    kernel_dtype = "float16"
+
+    filters: int = 128
+    blocks: int = 2
+    qualities: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.filters % 2:
+            raise OptionError(f"architecture, filters: expected an even number, found {self.filters}")
+
+    @property
+    def alignment(self) -> int:
+        """The side of a block."""
+        return 2 * self.stride
+
+    @property
+    def elements(self) -> int:
+        """Values of the codes in one block."""
+        return 4 * self.code_channels
+
+    @property
+    def pixels(self) -> int:
+        """Values of the images in one block."""
+        return self.alignment**2 * self.image_channels
+
+    def activations(self, height: int, width: int) -> int:
+        """Those of the images, of the codes, or of a convolution."""
+        rows, columns, _ = self.code_shape(height, width)
+        return rows * columns // 4 * max(self.pixels, self.elements, 2 * self.filters)
+
+    def takes(self, height: int, width: int) -> bool:
+        """Any size."""
+        return True
+
+    def weight_shapes(self, side: Side) -> Shapes:
+        """Name and shape of every weight of one half, in the order of the layers."""
+        wide, half, cell = self.filters, self.filters // 2, self.pixels // 4
+        by_code = {
+            "codes/bias": (self.qualities, self.elements),
+            "codes/log_gain": (self.qualities, self.elements),
+        }
+        residual: Shapes = {}
+        for i in range(self.blocks):
+            residual |= self._convolution(f"residual_{i}", wide, wide)
+            residual[f"mix_{i}/kernel"] = (wide, wide)
+        if side == "encoder":
+            return {
+                "linear/kernel": (self.pixels, self.elements),
+                **self._convolution("convolution_0", cell, half),
+                **self._convolution("convolution_1", 4 * half, wide),
+                **residual,
+                "elements/kernel": (wide, self.elements),
+                **by_code,
+            }
+        return {
+            **by_code,
+            "linear/bias": (self.pixels,),
+            "linear/kernel": (self.elements, self.pixels),
+            **self._convolution("convolution_0", self.elements, wide),
+            **residual,
+            **self._convolution("convolution_1", wide, 4 * half),
+            **self._convolution("convolution_2", half, cell),
+        }
+
+    def _convolution(self, name: str, inputs: int, features: int) -> Shapes:
+        return {
+            f"{name}/bias": (self.qualities, features),
+            f"{name}/kernel": (3, 3, inputs, features),
+        }
+
+
+KINDS: dict[str, type[Architecture]] = {kind.kind: kind for kind in (Convolutional, Dense, Residual)}
 """The kinds of networks that this version can build, by the name a bundle gives them."""

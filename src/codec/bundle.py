@@ -18,12 +18,16 @@ from codec.architecture import Architecture, Side
 from codec.context import ContextModel
 from codec.errors import BundleError
 from codec.limits import Limits
+from codec.spatial_context import TAPS, SpatialContext
 from codec.tables import Table, pack_tables
 
-__all__ = ["Bundle", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_digest"]
+__all__ = ["Bundle", "Context", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_digest"]
 
 FORMAT = "codec bundle"
 VERSION = 1
+
+Context = ContextModel | SpatialContext
+"""What tells each symbol's table where that is not its channel."""
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]
 """Every weight of one half by its name, such as "convolution_0/kernel", in the type that a bundle stores."""
@@ -45,6 +49,8 @@ TENSOR_KEYS = ("name", "dtype", "shape", "data")
 DTYPES = {"float16": "<f2", "float32": "<f4", "int8": "|i1", "int32": "<i4", "uint16": "<u2"}
 BY_CHANNEL = "channel"
 """What stands for the context where a symbol's table is its channel's."""
+SPATIAL = "spatial"
+"""The kind of a spatial context model's map; the other kind's has none."""
 CONTEXT_TENSORS = {
     "weights": "int8",
     "input_gain": "int32",
@@ -77,7 +83,7 @@ class Pair:
     tables: tuple[tuple[Table, ...], ...]
     analysis_sha256: bytes
     synthesis_sha256: bytes
-    context: ContextModel | None = None
+    context: Context | None = None
 
     @property
     def code_shape(self) -> tuple[int, int, int]:
@@ -86,15 +92,20 @@ class Pair:
 
     def takes(self, height: int, width: int) -> bool:
         """Whether the pair can code images of this size."""
-        if self.context is not None and self.architecture.code_shape(height, width) != self.code_shape:
+        one_grid = isinstance(self.context, ContextModel)
+        if one_grid and self.architecture.code_shape(height, width) != self.code_shape:
             return False
         return self.architecture.takes(height, width)
 
     def check_chunk(self, count: int, height: int, width: int, limits: Limits) -> None:
         """Raise ``LimitError`` where a chunk of ``count`` images is over what the limits allow."""
         self.architecture.check_chunk(count, height, width, limits)
-        if self.context is not None:
+        if isinstance(self.context, ContextModel):
             values = count * (self.context.elements + self.context.hidden_units)
+            limits.check("chunk_symbols", values, "values of the context model in a chunk")
+        elif self.context is not None:
+            rows, columns, channels = self.architecture.code_shape(height, width)
+            values = count * rows * columns * channels * len(TAPS)
             limits.check("chunk_symbols", values, "values of the context model in a chunk")
 
     @property
@@ -162,9 +173,10 @@ def is_bundle(data: bytes) -> bool:
     return data[1:8] == b"\xa6format" and data[:1] != b"" and data[0] & 0xF0 == 0x80
 
 
-def _pack_context(context: ContextModel) -> dict[str, Any]:
+def _pack_context(context: Context) -> dict[str, Any]:
     tensors = (_tensor(name, getattr(context, name)) for name in CONTEXT_TENSORS)
-    return dict(zip(CONTEXT_KEYS, (list(context.groups), context.units, *tensors), strict=True))
+    values = dict(zip(CONTEXT_KEYS, (list(context.groups), context.units, *tensors), strict=True))
+    return values if isinstance(context, ContextModel) else {"kind": SPATIAL, **values}
 
 
 def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import bundle as fmt
-from codec.architecture import Architecture, Dense, Side
-from codec.bundle import Bundle, Pair, Weights, is_bundle, weights_digest
+from codec.architecture import Architecture, Dense, Residual, Side
+from codec.bundle import Bundle, Context, Pair, Weights, is_bundle, weights_digest
 from codec.context import ContextModel
 from codec.errors import BundleError, DamagedBundleError, LimitError, WrongSideError
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.spatial_context import SpatialContext
 from codec.tables import Table, TableArrays, unpack_tables
 
 __all__ = ["read_bundle"]
@@ -105,7 +106,7 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
     qualities, channels = len(steps), architecture.code_channels
     if steps.shape[1] != channels:
         raise BundleError(f"{where}, steps: expected shape {(qualities, channels)}, found {steps.shape}")
-    if isinstance(architecture, Dense) and architecture.qualities != qualities:
+    if isinstance(architecture, Dense | Residual) and architecture.qualities != qualities:
         raise BundleError(
             f"{where}, steps: expected the {architecture.qualities} qualities of the architecture, "
             f"found {qualities}"
@@ -139,7 +140,18 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
         raise BundleError(
             f"{where}, image: expected a size that the architecture takes, found {pair.height}x{pair.width}"
         )
-    if context is not None and context.elements > math.prod(pair.code_shape):
+    if isinstance(context, SpatialContext):
+        if not isinstance(architecture, Residual):
+            raise BundleError(
+                f"{where}, context: expected a spatial one with a residual architecture only, "
+                f"found it with {architecture.kind}"
+            )
+        if context.elements != architecture.elements:
+            raise BundleError(
+                f"{where}, context: expected the {architecture.elements} elements of a block, "
+                f"found {context.elements}"
+            )
+    elif context is not None and context.elements > math.prod(pair.code_shape):
         raise BundleError(
             f"{where}, context: expected at most the {math.prod(pair.code_shape)} values of the codes, "
             f"found {context.elements} elements"
@@ -147,9 +159,19 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
     return pair
 
 
-def _read_context(value: Any, tables: tuple[Table, ...], qualities: int) -> ContextModel:
+def _read_context(value: dict[str, Any], tables: tuple[Table, ...], qualities: int) -> Context:
     where = "bundle, shared, context"
-    values = _fields(value, fmt.CONTEXT_KEYS, where)
+    kind: type[ContextModel | SpatialContext] = ContextModel
+    if "kind" in value:
+        if value["kind"] != fmt.SPATIAL:
+            raise BundleError(
+                f"{where}, kind: expected {fmt.SPATIAL!r}, found {short(value['kind'])}; "
+                "update split-codec if the bundle is newer"
+            )
+        kind = SpatialContext
+        values = _fields(value, ("kind", *fmt.CONTEXT_KEYS), where)
+    else:
+        values = _fields(value, fmt.CONTEXT_KEYS, where)
     groups, units = values["groups"], values["units"]
     if not isinstance(groups, list) or any(
         type(number) is not int or not 1 <= number <= _MOST_ELEMENTS for number in [units, *groups]
@@ -161,7 +183,7 @@ def _read_context(value: Any, tables: tuple[Table, ...], qualities: int) -> Cont
     if any(table.certain for table in tables):
         raise BundleError(f"{where}: expected no certain table, found one")
     tensors = {name: _read_tensor(values[name], name, dtype) for name, dtype in fmt.CONTEXT_TENSORS.items()}
-    context = ContextModel(tuple(groups), units, **tensors)
+    context = kind(tuple(groups), units, **tensors)
     context.check(len(tables), qualities)
     return context
 

@@ -253,7 +253,10 @@ def train(
     ] = "rate-distortion",
     model: Annotated[
         str | None,
-        typer.Option(help="dense (small images of one size) or article; chosen by the data if left out."),
+        typer.Option(
+            help="dense (many small images of one size), residual (images of any size) or article; chosen by "
+            "the data if left out."
+        ),
     ] = None,
     lambdas: Annotated[
         str | None,
@@ -268,9 +271,16 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the training images; 60 if left out, 50 for distortion alone."),
+        typer.Option(
+            help="Passes over the training images; as many as make 25,740 steps if left out "
+            "(15,000 with the residual model), but at most 200; "
+            "50 for distortion alone."
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images in one step.")] = 128,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Images in one step; 128 if left out, fewer large ones with the residual model."),
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Adam's; 0.002 if left out, 0.001 for distortion alone.")
     ] = None,
@@ -284,10 +294,14 @@ def train(
         float | None,
         typer.Option(help="Share of images warped in each epoch; 0.3 for dense if left out, else 0."),
     ] = None,
-    code_channels: Annotated[int, typer.Option(help="Channels of the codes.")] = 32,
+    code_channels: Annotated[
+        int | None,
+        typer.Option(help="Channels of the codes; if left out 32, or 16 (residual, grey images)."),
+    ] = None,
     layers: Annotated[int, typer.Option(help="Halvings of height and width.")] = 2,
     filters: Annotated[
-        int | None, typer.Option(help="Channels of the article's hidden layers; 32 if left out.")
+        int | None,
+        typer.Option(help="Channels of hidden layers; if left out 32 (article) or 128 (residual)."),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Of the weights, the order of the images, their warps and the noise.")
@@ -310,7 +324,7 @@ def train(
         from codec.training.data import load_training
         from codec.training.loop import InterruptedRunError
         from codec.training.run import run
-        from codec.training.settings import settings_for
+        from codec.training.settings import model_for, settings_for
     except ImportError as error:
         raise MissingExtraError(
             f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
@@ -337,8 +351,11 @@ def train(
         seed=seed,
         start=start,
     )
+    console = Console(stderr=True, highlight=False)
+    if model is None:
+        console.print("model: {}, {}".format(*model_for(data.training, settings.objective, layers)))
     try:
-        run(settings, data, out, resume=resume, console=Console(stderr=True, highlight=False))
+        run(settings, data, out, resume=resume, console=console)
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None

@@ -15,29 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.context_arithmetic import (
+    ACTIVATION_MAX,
+    BIAS_MAX,
+    GAIN_MAX,
+    INPUT_GAIN_MAX,
+    SHIFT_MAX,
+    SUM_MAX,
+    Scaling,
+    check_sums,
+    check_tensors,
+    tables_and_offsets,
+)
 from codec.errors import BundleError
-from codec.quantise import SYMBOL_MIN
 
-__all__ = ["LOG_SCALES", "ContextModel", "Predictor", "from_elements", "to_elements"]
+__all__ = ["ContextModel", "Predictor", "from_elements", "to_elements"]
 
-LOG_SCALES = np.arange(-24, 40, dtype=np.float32) / 8
-"""Logarithms of the logistics' scales that exported tables are made for, from e^-3 to e^4.9 (64 of them).
-
-Decoding does not look at them: a bundle's tables may be anything.
-"""
-MEAN_PARTS = 16
-"""Means are whole numbers of sixteenths of a symbol."""
-ACTIVATION_MAX = 127
-"""Inputs are -127..127, hidden units 0..127."""
-INPUT_SHIFT = 8
-OUTPUT_SHIFT = 24
-SUM_MAX = (1 << 24) - 1
-"""Largest integer up to which float32 holds them all."""
-GAIN_MAX = (1 << 28) - 1
-"""Largest output gain: a sum times it is exact in float64."""
-BIAS_MAX = 1 << 20
-INPUT_GAIN_MAX = 1 << 20
-SHIFT_MAX = 23
 _GROUPS_MAX = 64
 
 
@@ -84,17 +77,29 @@ class ContextModel:
         """``table_index`` with one axis: there are at most 2^16 tables, and few bits sort faster."""
         return self.table_index.ravel().astype(np.uint16)
 
-    def scaling(self, quality: int) -> tuple["_Scaling", ...]:
+    def scaling(self, quality: int) -> tuple[Scaling, ...]:
         """The numbers of each group at a quality, in the types that its sums meet them in."""
         if quality not in self._scalings:
             self._scalings[quality] = tuple(
-                _Scaling.of(self, quality, number, slice(end - size, end))
+                self._scaling(quality, number, slice(end - size, end))
                 for number, (size, end) in enumerate(zip(self.groups, accumulate(self.groups), strict=True))
             )
         return self._scalings[quality]
 
+    def _scaling(self, quality: int, number: int, columns: slice) -> Scaling:
+        hidden = slice(max(number - 1, 0), number)  # none for group 0
+        return Scaling.of(
+            columns,
+            self.input_gain[quality, columns],
+            self.hidden_bias[quality, hidden],
+            self.hidden_shift[hidden],
+            self.output_gain[quality, :, columns],
+            self.output_bias[quality, :, columns],
+            len(self.table_index),
+        )
+
     @cached_property
-    def _scalings(self) -> dict[int, tuple["_Scaling", ...]]:
+    def _scalings(self) -> dict[int, tuple[Scaling, ...]]:
         """Those made so far; two threads may make the same ones."""
         return {}
 
@@ -131,78 +136,20 @@ class ContextModel:
         groups, units, count = len(self.groups), self.units, self.elements
         if not 1 <= groups <= _GROUPS_MAX or min(self.groups) < 1 or units < 1:
             raise BundleError(f"context: expected 1 to {_GROUPS_MAX} groups of at least 1 element")
-        for name, shape, low, high in (
-            ("weights", (self.weight_count(self.groups, units),), -ACTIVATION_MAX, ACTIVATION_MAX),
-            ("input_gain", (qualities, count), 0, INPUT_GAIN_MAX),
-            ("hidden_bias", (qualities, groups - 1, units), -SUM_MAX, SUM_MAX),
-            ("hidden_shift", (groups - 1, units), 0, SHIFT_MAX),
-            ("output_gain", (qualities, 2, count), 0, GAIN_MAX),
-            ("output_bias", (qualities, 2, count), -BIAS_MAX, BIAS_MAX),
-            ("table_index", (None, MEAN_PARTS), 0, tables - 1),
-        ):
-            values = getattr(self, name)
-            axes = (max((1, *values.shape[:1])), *shape[1:]) if shape[0] is None else shape
-            if values.shape != axes:
-                raise BundleError(f"context, {name}: expected shape {list(axes)}, found {list(values.shape)}")
-            if values.size and not low <= int(values.min()) <= int(values.max()) <= high:
-                raise BundleError(
-                    f"context, {name}: expected {low} to {high}, found {values.min()} to {values.max()}"
-                )
-        for number, (hidden, outputs) in enumerate(self._integers()):
-            largest = ACTIVATION_MAX * np.abs(hidden).sum(0, dtype=np.int64)  # none is -128
-            largest += np.abs(self.hidden_bias[:, number].astype(np.int64)).max(0)
-            sums = ACTIVATION_MAX * np.abs(outputs).sum(0, dtype=np.int64)
-            if max(int(largest.max()), int(sums.max())) > SUM_MAX:
-                raise BundleError(
-                    f"context, weights: expected sums of at most {SUM_MAX:,} in group {number + 1}, "
-                    f"found {max(int(largest.max()), int(sums.max())):,}"
-                )
-
-
-@dataclass(frozen=True, eq=False)
-class _Scaling:
-    """What makes inputs, hidden units and outputs of sums, for a quality and a group of m elements.
-
-    Every power of two is in the factors: a product by one is exact, and rounding down is then ``floor``.
-
-    Attributes:
-        columns: the group's elements.
-        input_gain: float64 [m].
-        input_least, input_most: float64 [m], the inputs of the symbols -127 and 127.
-        hidden_bias, hidden_factor: float32 [U]; empty for group 0, which has none.
-        output_gain, output_bias: float64 [2 m]; the bias holds the half that rounds.
-        output_least, output_most: float64 [2 m], what means and scales are limited to.
-    """
-
-    columns: slice
-    input_gain: NDArray[np.float64]
-    input_least: NDArray[np.float64]
-    input_most: NDArray[np.float64]
-    hidden_bias: NDArray[np.float32]
-    hidden_factor: NDArray[np.float32]
-    output_gain: NDArray[np.float64]
-    output_bias: NDArray[np.float64]
-    output_least: NDArray[np.float64]
-    output_most: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, model: ContextModel, quality: int, number: int, columns: slice) -> "_Scaling":
-        size = columns.stop - columns.start
-        input_gain = model.input_gain[quality, columns].astype(np.float64) * 2.0**-INPUT_SHIFT
-        most = np.floor(ACTIVATION_MAX * input_gain + 0.5)
-        least = np.floor(-ACTIVATION_MAX * input_gain + 0.5)
-        return cls(
-            columns,
-            input_gain,
-            np.maximum(least, -ACTIVATION_MAX),
-            np.minimum(most, ACTIVATION_MAX),
-            model.hidden_bias[quality, max(number - 1, 0) : number].ravel().astype(np.float32),
-            np.ldexp(np.float32(1), -model.hidden_shift[max(number - 1, 0) : number].ravel()),
-            model.output_gain[quality, :, columns].ravel().astype(np.float64) * 2.0**-OUTPUT_SHIFT,
-            model.output_bias[quality, :, columns].ravel().astype(np.float64) + 0.5,
-            np.repeat([SYMBOL_MIN * MEAN_PARTS, 0.0], size),
-            np.repeat([-SYMBOL_MIN * MEAN_PARTS - 1.0, len(model.table_index) - 1.0], size),
+        check_tensors(
+            self,
+            {
+                "weights": ((self.weight_count(self.groups, units),), -ACTIVATION_MAX, ACTIVATION_MAX),
+                "input_gain": ((qualities, count), 0, INPUT_GAIN_MAX),
+                "hidden_bias": ((qualities, groups - 1, units), -SUM_MAX, SUM_MAX),
+                "hidden_shift": ((groups - 1, units), 0, SHIFT_MAX),
+                "output_gain": ((qualities, 2, count), 0, GAIN_MAX),
+                "output_bias": ((qualities, 2, count), -BIAS_MAX, BIAS_MAX),
+            },
+            tables,
         )
+        for number, (hidden, outputs) in enumerate(self._integers()):
+            check_sums(hidden, self.hidden_bias[:, number], outputs, f"group {number + 1}")
 
 
 class Predictor:
@@ -221,24 +168,18 @@ class Predictor:
         self._inputs = np.empty((count, model.elements), np.float32)
         self._hidden = np.empty((count, model.hidden_units), np.float32)
 
+    def parts(self) -> Iterator[tuple[slice, slice]]:
+        """Of each group the images, which are all, and the elements."""
+        for scaling in self._scaling:
+            yield slice(None), scaling.columns
+
     def tables(self) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
         """Of the next group: each symbol's table, and the offset of its entries; [count, size] each."""
-        mean, scale = self.told()
-        # & and >> are the remainder and the quotient, rounded down, by MEAN_PARTS.
-        index = self._model.flat_index.take(scale * MEAN_PARTS + (mean & (MEAN_PARTS - 1)))
-        return index, mean >> (MEAN_PARTS.bit_length() - 1)
+        return tables_and_offsets(*self.told(), self._model.flat_index)
 
     def told(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Of the next group: each symbol's mean in sixteenths, and the number of its scale."""
-        scaling = self._scaling[self._group]
-        # Below 2^24 times below 2^28, in units of 2^-24, plus less than 2^21: exact in float64's 53 bits.
-        told = self._sums() * scaling.output_gain
-        told += scaling.output_bias
-        np.floor(told, out=told)
-        np.maximum(told, scaling.output_least, out=told)
-        np.minimum(told, scaling.output_most, out=told)
-        whole, size = told.astype(np.int32), told.shape[1] // 2
-        return whole[:, :size], whole[:, size:]
+        return self._scaling[self._group].told(self._sums())
 
     def _sums(self) -> NDArray[np.float32]:
         """The next group's outputs before their gains, [count, 2 x size]; its hidden units on the way."""
@@ -248,25 +189,14 @@ class Predictor:
             return np.zeros((len(self._inputs), len(scaling.output_gain)), np.float32)
         into, outputs = self._model.matrices[group - 1]
         inputs, units = self._inputs[:, :known], self._model.units * group
-        sums: NDArray[np.float32] = inputs @ into + scaling.hidden_bias
-        sums *= scaling.hidden_factor  # exact: an integer below 2^24 times 2^-23 or more
-        np.floor(sums, out=sums)
-        np.maximum(sums, 0, out=sums)
-        np.minimum(sums, ACTIVATION_MAX, out=self._hidden[:, units - self._model.units : units])
-        sums = inputs @ outputs[:known] + self._hidden[:, :units] @ outputs[known:]
+        self._hidden[:, units - self._model.units : units] = scaling.hidden(inputs @ into)
+        sums: NDArray[np.float32] = inputs @ outputs[:known] + self._hidden[:, :units] @ outputs[known:]
         return sums
 
     def tell(self, symbols: NDArray[np.int32]) -> None:
         """Make int32 ``symbols`` [count, size] of that group known."""
         scaling = self._scaling[self._group]
-        # Inputs never fall where symbols rise: those of symbols beyond 127 are limited to that of 127. The
-        # products are exact in float64, whatever the 32 bits of a symbol: gains are at most 2^20.
-        scaled = symbols * scaling.input_gain
-        scaled += 0.5
-        np.floor(scaled, out=scaled)
-        np.maximum(scaled, scaling.input_least, out=scaled)
-        np.minimum(scaled, scaling.input_most, out=scaled)
-        self._inputs[:, scaling.columns] = scaled
+        self._inputs[:, scaling.columns] = scaling.inputs(symbols)
         self._group += 1
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.analysis import analyse
-from codec.architecture import Dense
+from codec.architecture import Dense, Residual
 from codec.batching import apply_in_batches, batch_sizes, compiled_for, in_threads
 from codec.bundle import Bundle
+from codec.context import ContextModel
 from codec.errors import BundleError, ImageError, OptionError, WrongSideError
 from codec.forking import claim_jax
 from codec.images import as_batch, pad, to_float, whole_number
@@ -122,7 +123,7 @@ class Encoder:
             raise BundleError(
                 f"encoder {short(self.bundle.name)}: its codes are not finite; retrain the pair"
             )
-        if isinstance(pair.architecture, Dense) and not steered:
+        if isinstance(pair.architecture, Dense | Residual) and not steered:
             start = len(pixels) // largest[0] * largest[0]
             doubtful = near_edge(codes[start:], pair.steps[quality], _EDGE).any((1, 2, 3))
             if doubtful.any():
@@ -280,7 +281,7 @@ class Encoder:
         steered = bool(effort) and can_steer(self.bundle, quality)
         codes = self._codes_of_pixels(pixels, quality, steered=steered)
         if steered:
-            assert pair.context is not None
+            assert isinstance(pair.context, ContextModel)
             symbols = steer(self._parameters, pair.context, pixels, codes, quality, effort)
         else:
             symbols = quantise(codes, pair.steps[quality])

@@ -218,5 +218,8 @@ def _bundle(data: bytes, limits: Limits) -> BundleReport:
 def _context(pair: "Pair") -> str:
     if pair.context is None:
         return "channel"
+    from codec.context import ContextModel
+
     groups = pair.context.groups
-    return f"the elements before, {sum(groups)} in {len(groups)} groups"
+    what = "the elements before" if isinstance(pair.context, ContextModel) else "the blocks around"
+    return f"{what}, {sum(groups)} elements in {len(groups)} groups"

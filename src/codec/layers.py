@@ -18,10 +18,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from codec.architecture import Residual
+
 __all__ = [
     "HE_NORMAL",
     "Convolution",
     "PhaseConvolution",
+    "QualityConvolution",
     "QualityDense",
     "QualityGain",
     "TransposedConvolution",
@@ -29,6 +32,7 @@ __all__ = [
     "interleave",
     "leaky_relu",
     "max_pool",
+    "residual_blocks",
     "space_to_depth",
 ]
 
@@ -38,6 +42,9 @@ _VECTOR = 16
 """Columns of a matrix product that a processor's widest registers hold."""
 HE_NORMAL = nn.initializers.he_normal()
 """For the kernels in front of ReLUs (He and others 2015)."""
+
+_SMALL = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+"""For what is added to a path around it."""
 
 Phases = tuple[Array, Array, Array, Array]
 
@@ -237,6 +244,37 @@ class QualityDense(nn.Module):
         kernel: Array = self.param("kernel", start, (x.shape[-1], self.features))
         biases: Array = self.param("bias", nn.initializers.zeros_init(), (self.qualities, self.features))
         return x @ kernel + biases[quality]
+
+
+class QualityConvolution(nn.Module):
+    """``Convolution`` with a bias for each quality: [N, H, W, I] to [N, H, W, features].
+
+    The kernel starts as He's normal (2015) for ReLUs, times ``scale``; the biases start at zero.
+    """
+
+    features: int
+    qualities: int
+    scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: Array, quality: Array | int) -> Array:
+        """For one ``quality``, or one for each image."""
+        start = nn.initializers.variance_scaling(2 * self.scale**2, "fan_in", "normal")
+        kernel: Array = self.param("kernel", start, (_KERNEL, _KERNEL, x.shape[-1], self.features))
+        biases: Array = self.param("bias", nn.initializers.zeros_init(), (self.qualities, self.features))
+        return _convolve(x, kernel, "SAME") + biases[quality].reshape(-1, 1, 1, self.features)
+
+
+def residual_blocks(architecture: Residual, x: Array, quality: Array | int) -> Array:
+    """x + mix(leaky ReLU(convolution(x))) for each block, mix a matrix: [N, H, W, filters] to the same.
+
+    Layers of the module that calls this.
+    """
+    a = architecture
+    for i in range(a.blocks):
+        bent = leaky_relu(QualityConvolution(a.filters, a.qualities, name=f"residual_{i}")(x, quality))
+        x = x + nn.Dense(a.filters, use_bias=False, kernel_init=_SMALL, name=f"mix_{i}")(bent)
+    return x
 
 
 class QualityGain(nn.Module):

@@ -9,7 +9,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Dense
+from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.spatial_context import to_blocks
 
 __all__ = ["Parameters", "float_images", "synthesise"]
 
@@ -36,6 +37,8 @@ def float_images(architecture: Architecture, parameters: Parameters, codes: Floa
     """The same before rounding: float32 in 0..1."""
     if isinstance(architecture, Dense):
         return _dense(architecture, parameters, codes, quality)
+    if isinstance(architecture, Residual):
+        return _residual(architecture, parameters, codes, quality)
     assert isinstance(architecture, Convolutional)
     return _convolutional(architecture, parameters, codes)
 
@@ -64,6 +67,28 @@ def _dense(a: Dense, parameters: Parameters, codes: Floats, quality: int) -> Flo
     linear = elements @ parameters["linear"]["kernel"] + parameters["linear"]["bias"]
     images: Floats = np.clip(x + linear.reshape(x.shape), 0, 1)
     return images
+
+
+def _residual(a: Residual, parameters: Parameters, codes: Floats, quality: int) -> Floats:
+    scaling = parameters["codes"]
+    elements = to_blocks(codes) * np.exp(scaling["log_gain"][quality]) + scaling["bias"][quality]
+    x = _leaky_relu(_convolve(elements, _at(parameters["convolution_0"], quality)))
+    for i in range(a.blocks):
+        bent = _leaky_relu(_convolve(x, _at(parameters[f"residual_{i}"], quality)))
+        x = x + bent @ parameters[f"mix_{i}"]["kernel"]
+    x = _leaky_relu(_convolve(x, _at(parameters["convolution_1"], quality)))
+    x = _convolve(_depth_to_space(x), _at(parameters["convolution_2"], quality))
+    linear = elements @ parameters["linear"]["kernel"] + parameters["linear"]["bias"]
+    x = x + _depth_to_space(linear)
+    for _ in range(a.layers):
+        x = _depth_to_space(x)
+    images: Floats = np.clip(x, 0, 1)
+    return images
+
+
+def _at(layer: Layer, quality: int) -> Layer:
+    """A layer that has a bias for each quality, at one."""
+    return {"kernel": layer["kernel"], "bias": layer["bias"][quality]}
 
 
 def _multiply(x: Floats, layer: Layer, quality: int) -> Floats:

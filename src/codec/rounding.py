@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from codec.architecture import LIVE_CLASSES, Dense
 from codec.batching import ONE_THREAD, batches, in_threads
 from codec.bundle import Bundle
-from codec.context import LOG_SCALES, MEAN_PARTS, ContextModel, Predictor, from_elements, to_elements
+from codec.context import ContextModel, Predictor, from_elements, to_elements
+from codec.context_arithmetic import LOG_SCALES, MEAN_PARTS
 from codec.logistic import nats
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
 

@@ -6,20 +6,23 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from codec.architecture import Architecture, Convolutional, Dense
+from codec.architecture import Architecture, Convolutional, Dense, Residual
 from codec.layers import (
     HE_NORMAL,
     Convolution,
     PhaseConvolution,
+    QualityConvolution,
     QualityDense,
     QualityGain,
     TransposedConvolution,
     depth_to_space,
     interleave,
     leaky_relu,
+    residual_blocks,
+    space_to_depth,
 )
 
-__all__ = ["ConvolutionalSynthesis", "DenseSynthesis", "build_synthesis", "synthesise"]
+__all__ = ["ConvolutionalSynthesis", "DenseSynthesis", "ResidualSynthesis", "build_synthesis", "synthesise"]
 
 
 class ConvolutionalSynthesis(nn.Module):
@@ -100,10 +103,41 @@ class ChannelDense(nn.Module):
         )
 
 
+class ResidualSynthesis(nn.Module):
+    """The residual analysis in mirror: a linear map of each block's elements plus convolutions."""
+
+    architecture: Residual
+
+    @nn.compact
+    def __call__(self, codes: Array, quality: Array | int) -> Array:
+        """Images in 0..1 of codes at ``quality``: one number, or one for each image."""
+        return jnp.clip(self.unclipped(codes, quality), 0, 1)
+
+    @nn.compact
+    def unclipped(self, codes: Array, quality: Array | int) -> Array:
+        """Images that may leave 0..1, where a loss still has a gradient."""
+        a = self.architecture
+        bias, gain = QualityGain(a.elements, a.qualities, name="codes")(quality)
+        bias, gain = (v.reshape(-1, 1, 1, a.elements) for v in (bias, gain))
+        elements = space_to_depth(codes) * gain + bias
+        x = leaky_relu(QualityConvolution(a.filters, a.qualities, name="convolution_0")(elements, quality))
+        x = residual_blocks(a, x, quality)
+        x = leaky_relu(QualityConvolution(2 * a.filters, a.qualities, name="convolution_1")(x, quality))
+        x = QualityConvolution(a.pixels // 4, a.qualities, 0.1, name="convolution_2")(
+            depth_to_space(x), quality
+        )
+        x += depth_to_space(nn.Dense(a.pixels, name="linear")(elements))
+        for _ in range(a.layers):
+            x = depth_to_space(x)
+        return x
+
+
 def build_synthesis(architecture: Architecture) -> nn.Module:
     """The synthesis of an architecture of any kind."""
     if isinstance(architecture, Dense):
         return DenseSynthesis(architecture)
+    if isinstance(architecture, Residual):
+        return ResidualSynthesis(architecture)
     assert isinstance(architecture, Convolutional)
     return ConvolutionalSynthesis(architecture)
 

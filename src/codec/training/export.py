@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Dense, Side
-from codec.bundle import Bundle, Pair, weights_digest
-from codec.context import ContextModel, to_elements
+from codec.bundle import Bundle, Context, Pair, weights_digest
+from codec.context import to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.evaluation import evaluate
 from codec.images import pad
 from codec.quantise import quantise
+from codec.spatial_context import to_blocks
 from codec.tables import Table
 from codec.training.calibration import QUALITIES, calibrate_steps, count_tables
 from codec.training.data import images_within
@@ -23,6 +24,8 @@ from codec.training.integers import context_model, logistic_tables
 from codec.training.loop import validate
 from codec.training.rate_distortion import RateDistortion
 from codec.training.settings import Settings
+from codec.training.spatial_integers import spatial_context
+from codec.training.spatial_prior import SpatialPrior
 
 __all__ = ["export_pair"]
 
@@ -33,7 +36,7 @@ _RANGE_IMAGES = 1000
 """Images that the ranges of the context model's integers are found on, for each quality."""
 _MEASURED_IMAGES = 5000
 
-_Made = tuple[NDArray[np.float32], tuple[tuple[Table, ...], ...], ContextModel | None]
+_Made = tuple[NDArray[np.float32], tuple[tuple[Table, ...], ...], Context | None]
 """Quantiser steps, tables and, where there is one, the context model."""
 
 
@@ -102,22 +105,23 @@ class _Exporter:
         """Steps, tables and context model for codes that were trained with a prior."""
         report("turning the prior into integers")
         prior = self.weights["prior"]
-        qualities, elements = prior["mean"].shape
+        qualities, elements = prior["mean"].shape[-2:]
         probe, _ = self.probe(qualities)
         steps = probe.pair.steps
         if "steps" in self.weights:
             steps = np.exp(np.asarray(self.weights["steps"]["log_step"], np.float32))
         encoder = Encoder(probe)
         picked = np.random.default_rng(self.settings.seed).permutation(len(training))
-        images = training[picked[:_RANGE_IMAGES]]
-        symbols = np.stack(
-            [
-                to_elements(quantise(encoder.codes(images, quality=q), steps[q]), elements)
-                for q in range(qualities)
-            ]
-        )
+        images = training[picked[: images_within(_RANGE_IMAGES, training.shape)]]
+        found = [quantise(encoder.codes(images, quality=q), steps[q]) for q in range(qualities)]
         shape = RateDistortion(self.settings, steps=1).prior(elements)
-        context = context_model(prior, shape.groups, shape.units, symbols)
+        context: Context
+        if isinstance(shape, SpatialPrior):
+            blocks = np.stack([to_blocks(symbols) for symbols in found])
+            context = spatial_context(prior, shape.groups, shape.units, blocks, self.settings.seed)
+        else:
+            rows = np.stack([to_elements(symbols, elements) for symbols in found])
+            context = context_model(prior, shape.groups, shape.units, rows)
         return steps, (logistic_tables()[1],), context
 
     def measure_feedback(

@@ -7,12 +7,13 @@ costs less than a percent of the rate (``docs/training.md``), and export reports
 """
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.context import (
+from codec.context import ContextModel
+from codec.context_arithmetic import (
     ACTIVATION_MAX,
     BIAS_MAX,
     GAIN_MAX,
@@ -23,11 +24,19 @@ from codec.context import (
     OUTPUT_SHIFT,
     SHIFT_MAX,
     SUM_MAX,
-    ContextModel,
 )
 from codec.tables import TOTAL, Table
 
-__all__ = ["context_model", "logistic_tables", "rounded_weights"]
+__all__ = [
+    "HiddenLayer",
+    "context_model",
+    "input_scales",
+    "logistic_tables",
+    "mean_products",
+    "output_biases",
+    "output_integers",
+    "rounded_weights",
+]
 
 Floats = NDArray[np.float64]
 
@@ -53,8 +62,7 @@ def context_model(
     """
     p = {name: np.asarray(values, np.float64) for name, values in prior.items()}
     qualities, elements = p["mean"].shape
-    bias = np.stack([p["mean"] * MEAN_PARTS, (p["log_scale"] - LOG_SCALES[0]) / _SCALE_STEP], 1)
-    output_bias = np.clip(np.rint(bias), -BIAS_MAX, BIAS_MAX).astype(np.int32)
+    output_bias = output_biases(p["mean"], p["log_scale"])
     index, _ = logistic_tables()
     if len(groups) == 1:
         none = np.zeros((qualities, 0, units), np.int32)
@@ -69,30 +77,16 @@ def context_model(
             output_bias,
             index,
         )
-    inputs = symbols * np.exp(p["log_gain_in"])[:, None]
+    inputs: Any = symbols * np.exp(p["log_gain_in"])[:, None]
     group = np.repeat(np.arange(len(groups)), groups)
     block = np.repeat(np.arange(len(groups) - 1), units)
     into = p["hidden"] * (group[:, None] <= block)
     hidden = np.maximum(inputs @ into + p["hidden_bias"][:, None], 0)
 
-    # Units of an integer input and of an integer hidden unit, from the range that nearly all values keep.
-    most = np.quantile(np.abs(inputs).reshape(-1, elements), _INPUT_QUANTILE, axis=0)
-    input_scale = ACTIVATION_MAX / np.maximum(_INPUT_ROOM * most, _LEAST)
     gain = np.exp(p["log_gain_in"])
-    input_scale = np.minimum(input_scale, INPUT_GAIN_MAX / 2**INPUT_SHIFT / gain.max(0))
-    most = np.quantile(hidden.reshape(-1, len(block)), _HIDDEN_QUANTILE, axis=0)
-    hidden_scale = ACTIVATION_MAX / np.maximum(most, _LEAST)
-
-    weights = into / input_scale[:, None]
-    largest = np.maximum(np.abs(weights).max(0), _LEAST)
-    shift = np.clip(np.floor(np.log2(ACTIVATION_MAX / largest / hidden_scale)), 0, SHIFT_MAX)
-    # A unit that hardly ever fires asks for a scale that its weights cannot hold.
-    hidden_scale = np.minimum(hidden_scale, ACTIVATION_MAX / largest / 2**shift)
-    hidden_weights = np.rint(weights * hidden_scale * 2**shift)
-    room = SUM_MAX - ACTIVATION_MAX * np.abs(hidden_weights).sum(0)
-    hidden_bias = np.clip(
-        np.rint(p["hidden_bias"] * hidden_scale * 2**shift) + np.floor(2.0 ** (shift - 1)), -room, room
-    )
+    input_scale = input_scales(inputs, gain)
+    hidden_layer = HiddenLayer.of(into / input_scale[:, None], p["hidden_bias"], hidden)
+    hidden_scale = hidden_layer.scale
 
     tells, before = block[:, None] < group, group[:, None] < group
     outputs = np.stack(
@@ -103,21 +97,13 @@ def context_model(
             np.concatenate([np.zeros((elements, elements)), p["scale_out"] * tells / hidden_scale[:, None]]),
         ]
     )
-    scale = ACTIVATION_MAX / np.maximum(np.abs(outputs).max(1), _LEAST)
-    room = SUM_MAX / ACTIVATION_MAX - outputs.shape[1] / 2
-    scale = np.minimum(scale, room / np.maximum(np.abs(outputs).sum(1), _LEAST))
-    outputs *= scale[:, None]
-    units_out = np.stack(
-        [np.exp(p["log_gain_out"]) * MEAN_PARTS, np.full_like(p["mean"], 1 / _SCALE_STEP)], 1
-    )
-    output_gain = np.minimum(np.rint(units_out / scale * 2.0**OUTPUT_SHIFT), GAIN_MAX)
-
-    moments = _moments(np.rint(inputs * input_scale), np.rint(hidden * hidden_scale))
+    outputs, output_gain = output_integers(outputs, np.exp(p["log_gain_out"]))
+    moments = mean_products(np.rint(inputs * input_scale), np.rint(hidden * hidden_scale))
     flat: list[Floats] = []
     ends = np.cumsum(groups)
     for number, (known, end) in enumerate(pairwise(ends)):
         of_block = slice(number * units, (number + 1) * units)
-        flat.append(hidden_weights[:known, of_block].ravel())
+        flat.append(hidden_layer.weights[:known, of_block].ravel())
         rows = np.r_[0:known, elements : elements + (number + 1) * units]
         both = np.concatenate([outputs[kind][rows, known:end] for kind in range(2)], axis=1)
         flat.append(rounded_weights(both, moments[np.ix_(rows, rows)]).ravel())
@@ -126,15 +112,76 @@ def context_model(
         units,
         np.concatenate(flat).astype(np.int8),
         np.rint(gain * input_scale * 2**INPUT_SHIFT).astype(np.int32),
-        hidden_bias.reshape(qualities, -1, units).astype(np.int32),
-        shift.reshape(-1, units).astype(np.int32),
-        output_gain.astype(np.int32),
+        hidden_layer.bias.reshape(qualities, -1, units),
+        hidden_layer.shift.reshape(-1, units),
+        output_gain,
         output_bias,
         index,
     )
 
 
-def _moments(inputs: Floats, hidden: Floats) -> Floats:
+def input_scales(inputs: NDArray[np.floating[Any]], gain: Floats) -> Floats:
+    """Of each element how many units of an integer input are one of a float input: [D].
+
+    From the range that nearly all of ``inputs`` [..., D] keep; ``gain`` [Q, D] makes inputs of symbols.
+    """
+    most = np.quantile(np.abs(inputs).reshape(-1, inputs.shape[-1]), _INPUT_QUANTILE, axis=0)
+    scale = ACTIVATION_MAX / np.maximum(_INPUT_ROOM * most, _LEAST)
+    return np.asarray(np.minimum(scale, INPUT_GAIN_MAX / 2**INPUT_SHIFT / gain.max(0)))
+
+
+class HiddenLayer(NamedTuple):
+    """A hidden layer as integers: weights [inputs, U], bias int32 [Q, U], shift int32 [U].
+
+    ``scale`` [U] says how many units of an integer hidden unit are one of a float one.
+    """
+
+    weights: Floats
+    bias: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    scale: Floats
+
+    @classmethod
+    def of(cls, weights: Floats, bias: Floats, hidden: Floats) -> "HiddenLayer":
+        """Of float weights [inputs, U] for integer inputs and float biases [Q, U].
+
+        Args:
+            hidden: what float hidden units [..., U] are, to find their ranges.
+        """
+        most = np.quantile(hidden.reshape(-1, hidden.shape[-1]), _HIDDEN_QUANTILE, axis=0)
+        scale = ACTIVATION_MAX / np.maximum(most, _LEAST)
+        largest = np.maximum(np.abs(weights).max(0), _LEAST)
+        shift = np.clip(np.floor(np.log2(ACTIVATION_MAX / largest / scale)), 0, SHIFT_MAX)
+        # A unit that hardly ever fires asks for a scale that its weights cannot hold.
+        scale = np.minimum(scale, ACTIVATION_MAX / largest / 2**shift)
+        whole = np.rint(weights * scale * 2**shift)
+        room = SUM_MAX - ACTIVATION_MAX * np.abs(whole).sum(0)
+        biases = np.clip(np.rint(bias * scale * 2**shift) + np.floor(2.0 ** (shift - 1)), -room, room)
+        return cls(whole, biases.astype(np.int32), shift.astype(np.int32), scale)
+
+
+def output_integers(outputs: Floats, mean_gain: Floats) -> tuple[Floats, NDArray[np.int32]]:
+    """Outputs' weights in the units of their integers, not yet rounded, and their gains int32 [Q, 2, m].
+
+    Args:
+        outputs: [2, inputs and hidden units, m], for means and scales.
+        mean_gain: what the sums of means are multiplied by, [Q, m].
+    """
+    scale = ACTIVATION_MAX / np.maximum(np.abs(outputs).max(1), _LEAST)
+    room = SUM_MAX / ACTIVATION_MAX - outputs.shape[1] / 2
+    scale = np.minimum(scale, room / np.maximum(np.abs(outputs).sum(1), _LEAST))
+    units = np.stack([mean_gain * MEAN_PARTS, np.full_like(mean_gain, 1 / _SCALE_STEP)], 1)
+    gain = np.minimum(np.rint(units / scale * 2.0**OUTPUT_SHIFT), GAIN_MAX)
+    return outputs * scale[:, None], gain.astype(np.int32)
+
+
+def output_biases(mean: Floats, log_scale: Floats) -> NDArray[np.int32]:
+    """Means and log scales as the outputs' biases: of the same shape, stacked along the second axis."""
+    bias = np.stack([mean * MEAN_PARTS, (log_scale - LOG_SCALES[0]) / _SCALE_STEP], 1)
+    return np.asarray(np.clip(np.rint(bias), -BIAS_MAX, BIAS_MAX), np.int32)
+
+
+def mean_products(inputs: Floats, hidden: Floats) -> Floats:
     """Mean products of what outputs are summed from, inputs first: [D + hidden units, the same]."""
     columns = inputs.shape[-1] + hidden.shape[-1]
     total = np.zeros((columns, columns))

@@ -1,11 +1,12 @@
-"""Where a dense model starts: its linear paths at the principal components of the training images."""
+"""Where a model's linear paths start: at the principal components of the training images or their blocks."""
 
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from codec.architecture import Dense
+from codec.architecture import Dense, Residual
+from codec.layers import space_to_depth
 from codec.training.data import Images
 from codec.training.objective import Weights
 
@@ -13,18 +14,26 @@ __all__ = ["start_from_principal_components"]
 
 _IMAGES = 14_000
 """More would hardly move the components."""
+_BLOCKS = 200_000
 
 
 def start_from_principal_components(
-    weights: Weights, architecture: Dense, images: Images, steps: np.ndarray
+    weights: Weights, architecture: Dense | Residual, images: Images, steps: np.ndarray
 ) -> None:
     """Set the linear paths to principal components, with gains and scales that suit each quality's step.
 
     A component whose deviation is far below the step shrinks towards zero, and the synthesis applies Wiener's
     factor to what arrives. The other paths start small.
     """
-    some = images[:: max(1, len(images) // _IMAGES)].reshape(-1, architecture.pixels)
-    pixels = some.astype(np.float64) / 255
+    some = images[:: max(1, len(images) // _IMAGES)]
+    if isinstance(architecture, Residual):
+        blocks = jnp.asarray(some)
+        for _ in range(architecture.layers + 1):
+            blocks = space_to_depth(blocks)
+        some = np.asarray(blocks)
+        some = some.reshape(-1, architecture.pixels)
+        some = some[:: max(1, len(some) // _BLOCKS)]
+    pixels = some.reshape(-1, architecture.pixels).astype(np.float64) / 255
     mean = pixels.mean(0)
     variances, vectors = np.linalg.eigh(np.cov((pixels - mean).T, bias=True))
     most = np.argsort(-variances)[: architecture.elements]
@@ -44,13 +53,16 @@ def start_from_principal_components(
     put(analysis["linear"], "kernel", components)
     put(analysis["codes"], "bias", np.tile(-(mean @ components), (len(steps), 1)))
     put(analysis["codes"], "log_gain", log_gain)
-    put(analysis["dense_2"], "kernel", 0.1 * analysis["dense_2"]["kernel"])
+    last = "dense_2" if isinstance(architecture, Dense) else "elements"
+    put(analysis[last], "kernel", 0.1 * analysis[last]["kernel"])
     put(synthesis["linear"], "kernel", components.T)
     put(synthesis["linear"], "bias", mean)
     put(synthesis["codes"], "log_gain", -log_gain + np.log(wiener))
-    last = synthesis[f"convolution_{architecture.layers - 1}"]
-    put(last, "kernel", 0.1 * last["kernel"])
-    put(prior, "log_scale", np.maximum(np.log(deviations * np.exp(log_gain) / 2), -1.5))
+    if isinstance(architecture, Dense):
+        outermost = synthesis[f"convolution_{architecture.layers - 1}"]
+        put(outermost, "kernel", 0.1 * outermost["kernel"])
+    scales = np.maximum(np.log(deviations * np.exp(log_gain) / 2), -1.5)
+    put(prior, "log_scale", np.broadcast_to(scales, prior["log_scale"].shape))
     if "log_gain_in" in prior:
         put(prior, "log_gain_in", -log_gain)
         put(prior, "log_gain_out", log_gain)

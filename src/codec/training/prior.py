@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from codec.context import LOG_SCALES, MEAN_PARTS
+from codec.context_arithmetic import LOG_SCALES, MEAN_PARTS
 
 __all__ = ["BITS_PER_NAT", "Prior", "default_groups", "on_grid"]
 

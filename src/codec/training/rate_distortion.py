@@ -23,9 +23,10 @@ from jax import Array
 from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
-from codec.architecture import Convolutional, Dense
-from codec.context import LOG_SCALES
+from codec.architecture import Convolutional, Dense, Residual
+from codec.context_arithmetic import LOG_SCALES
 from codec.evaluation import psnr
+from codec.layers import space_to_depth
 from codec.logistic import nats
 from codec.synthesis import build_synthesis
 from codec.training.data import Images
@@ -33,6 +34,7 @@ from codec.training.objective import Figures, Weights
 from codec.training.principal_components import start_from_principal_components
 from codec.training.prior import BITS_PER_NAT, Prior, default_groups, on_grid
 from codec.training.settings import Settings
+from codec.training.spatial_prior import SpatialPrior, spatial_groups
 from codec.training.start import start_steps
 
 __all__ = ["RateDistortion", "elements_of", "squared_error"]
@@ -55,7 +57,7 @@ _LOSS_UNIT = 100
 _AVERAGE = 0.999
 _LEAST_SCALE = 0.2
 """The prior starts no surer than this of a symbol."""
-_UNITS = {"dense": 96, "convolutional": 64}
+_UNITS = {"dense": 96, "convolutional": 64, "residual": 32}
 """Hidden units of the prior for each group."""
 _SCHEDULE = 3
 """Place of the step count in the optimiser's state."""
@@ -113,9 +115,12 @@ class RateDistortion:
         """How many operating points are trained at once."""
         return len(self.settings.lambdas)
 
-    def prior(self, elements: int) -> Prior:
-        """The prior's shape for codes of so many elements."""
-        return Prior(default_groups(elements), _UNITS[self.settings.architecture.kind], self.qualities)
+    def prior(self, elements: int) -> Prior | SpatialPrior:
+        """The prior's shape for codes of so many elements, of an image or of a block."""
+        units = _UNITS[self.settings.architecture.kind]
+        if isinstance(self.settings.architecture, Residual):
+            return SpatialPrior(spatial_groups(elements), units, self.qualities)
+        return Prior(default_groups(elements), units, self.qualities)
 
     def _balance(self) -> NDArray[np.float64]:
         """What each quality's loss is multiplied by."""
@@ -134,13 +139,15 @@ class RateDistortion:
         )
         synthesis = jax.jit(build_synthesis(architecture).init)(keys[1], codes, 0)
         weights: Weights = {"analysis": analysis["params"], "synthesis": synthesis["params"]}
-        elements = elements_of(architecture, codes).shape[1]
-        no_symbols = jnp.zeros((1, elements)), jnp.zeros(1, jnp.int32)
-        weights["prior"] = jax.jit(self.prior(elements).init)(keys[2], *no_symbols)["params"]
+        no_symbols = jnp.zeros_like(elements_of(architecture, codes))
+        elements = no_symbols.shape[-1]
+        weights["prior"] = jax.jit(self.prior(elements).init)(keys[2], no_symbols, jnp.zeros(1, jnp.int32))[
+            "params"
+        ]
         # The step that is best at high rate: d(bits) = d(lambda x step^2 / 12 values) for each element.
         lambdas = np.array(self.settings.lambdas)
         steps = np.sqrt(12 * math.prod(shape) / (2 * math.log(2) * lambdas))
-        if isinstance(architecture, Dense):
+        if isinstance(architecture, Dense | Residual):
             start_from_principal_components(weights, architecture, images, steps)
         else:
             assert isinstance(architecture, Convolutional)
@@ -225,7 +232,7 @@ class RateDistortion:
             straight = codes + jax.lax.stop_gradient(symbols - codes)
             sent = straight if phase == "straight-through" else rated
         elements = elements_of(architecture, sent)
-        told = self.prior(elements.shape[1]).apply({"params": weights["prior"]}, elements, quality)
+        told = self.prior(elements.shape[-1]).apply({"params": weights["prior"]}, elements, quality)
         if phase in ("settled", "rounded"):
             told = on_grid(*told)
         cost = nats(elements_of(architecture, rated), *told)
@@ -235,7 +242,7 @@ class RateDistortion:
         assert isinstance(images, Array)
         if phase == "rounded":
             images = jnp.round(jnp.clip(images, 0, 1) * 255) / 255
-        return cost.sum(1) * BITS_PER_NAT, images
+        return cost.reshape(len(cost), -1).sum(1) * BITS_PER_NAT, images
 
     def _sums(self, bits: Array, error: Array, quality: Array) -> Array:
         """For each quality the number of images, their bits and their errors, one after the other."""
@@ -279,7 +286,12 @@ def _balanced(key: Array, count: int, qualities: int) -> Array:
 
 
 def elements_of(architecture: Any, codes: Array) -> Array:
-    """Codes [N, h, w, C] as elements [N, D], channel by channel, row by row; of a dense model those used."""
+    """Codes [N, h, w, C] as elements [N, D], channel by channel, row by row; of a dense model those used.
+
+    Of a residual model as the elements of blocks, [N, h/2, w/2, 4C].
+    """
+    if isinstance(architecture, Residual):
+        return space_to_depth(codes)
     flat = codes.transpose(0, 3, 1, 2).reshape(len(codes), -1)
     return flat[:, : architecture.elements] if isinstance(architecture, Dense) else flat
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Dense
+from codec.architecture import Architecture, Convolutional, Dense, Residual
 from codec.errors import DatasetError, OptionError
 
-__all__ = ["LOSS_NAMES", "MODELS", "OBJECTIVES", "Settings", "settings_for", "spread"]
+__all__ = ["LOSS_NAMES", "MODELS", "OBJECTIVES", "Settings", "model_for", "settings_for", "spread"]
 
-MODELS = ("dense", "article")
+MODELS = ("dense", "residual", "article")
 OBJECTIVES = ("rate-distortion", "distortion")
 LOSS_NAMES = ("bce", "mse", "l1")
 
@@ -22,10 +22,20 @@ QUALITIES = 10
 _MNIST_VALUES = 784
 _MOST_DENSE_VALUES = 1 << 14
 """Pixel values, after padding, above which dense layers over the whole image make no sense."""
+_CHOSEN_DENSE_VALUES = 1 << 10
+"""Pixel values, after padding, up to which dense layers are chosen: 32x32 grey."""
+_IMAGES_PER_VALUE = 4
+"""Training images for each pixel value that dense layers want; fewer they learn by heart."""
 _MOST_RATED_CODES = 1 << 12
 """Code values above which a context model that sees them all is no sensible choice."""
 _DENSE_ELEMENTS = 392
-_EPOCHS = {"rate-distortion": 60, "distortion": 50}
+_STEPS = {"dense": 25_740, "residual": 15_000, "article": 25_740}
+"""Of the rate-distortion objective where the epochs are left out: at most an hour on two cores."""
+_MOST_EPOCHS = 200
+_ARTICLE_EPOCHS = 50
+_BATCH = 128
+_BATCH_PIXELS, _LEAST_BATCH = 1 << 17, 8
+"""Pixels in one step of the residual model, whose batches are smaller for large images: as 128 of 32x32."""
 _AUGMENT = 0.3
 """For dense layers over the whole image, which learn their training images by heart."""
 _LEARNING_RATES = {"rate-distortion": 2e-3, "distortion": 1e-3}
@@ -91,9 +101,11 @@ class Settings:
             raise OptionError(f"lambda: expected positive numbers, found {self.lambdas}")
         if list(self.lambdas) != sorted(set(self.lambdas)):
             raise OptionError(f"lambda: expected rising numbers, found {self.lambdas}")
-        if isinstance(self.architecture, Dense):
+        if isinstance(self.architecture, Dense | Residual):
             if not rated:
-                raise OptionError("objective: the dense model is trained for rate and distortion only")
+                raise OptionError(
+                    f"objective: the {self.architecture.kind} model is trained for rate and distortion only"
+                )
             if self.architecture.qualities != len(self.lambdas):
                 raise OptionError(
                     f"lambda: expected {self.architecture.qualities}, one a quality, "
@@ -105,6 +117,35 @@ class Settings:
         return asdict(self) | {"architecture": self.architecture.to_dict(), "lambdas": list(self.lambdas)}
 
 
+def model_for(images: NDArray[np.uint8], objective: str, layers: int = 2) -> tuple[str, str]:
+    """The model that suits uint8 ``images`` [N, H, W, C], one of ``MODELS``, and why.
+
+    Args:
+        images: of which only the shape counts.
+        objective: one of ``OBJECTIVES``.
+        layers: of the networks.
+    """
+    if objective == "distortion":
+        return "article", "the one that is trained for distortion alone"
+    count, values = len(images), _padded_values(images, layers)
+    least = _IMAGES_PER_VALUE * values
+    size = f"{count:,} images of {values:,} values"
+    if values > _CHOSEN_DENSE_VALUES:
+        return (
+            "residual",
+            f"convolutions: {size} are more than the {_CHOSEN_DENSE_VALUES:,} dense layers are for",
+        )
+    if count < least:
+        return "residual", f"convolutions: {size} are few for dense layers, which want {least:,} or more"
+    return "dense", f"layers over the whole image: {size} are enough for them"
+
+
+def _padded_values(images: NDArray[np.uint8], layers: int) -> int:
+    """Values of one of the images after it is padded to whole cells."""
+    height, width = (-(-side >> layers) << layers for side in images.shape[1:3])
+    return int(height * width * images.shape[3])
+
+
 def settings_for(
     images: NDArray[np.uint8],
     data: str,
@@ -114,18 +155,16 @@ def settings_for(
     name: str | None = None,
     lambdas: tuple[float, ...] | None = None,
     qualities: int | None = None,
-    code_channels: int = 32,
+    code_channels: int | None = None,
     layers: int = 2,
     filters: int | None = None,
     epochs: int | None = None,
+    batch_size: int | None = None,
     learning_rate: float | None = None,
     augment: float | None = None,
     **others: Any,
 ) -> Settings:
     """Settings for training on uint8 ``images`` [N, H, W, C] from ``data``; what is None is chosen here.
-
-    The model is dense for the rate-distortion objective where the images are small enough, the article's
-    otherwise.
 
     Raises:
         OptionError: a value out of range, or options that do not go together.
@@ -136,32 +175,23 @@ def settings_for(
     objective = objective or OBJECTIVES[0]
     if objective not in OBJECTIVES:
         raise OptionError(f"objective: expected one of {', '.join(OBJECTIVES)}, found {objective!r}")
-    if model == "dense" and objective == "distortion":
-        raise OptionError("objective: the dense model is trained for rate and distortion only")
-    stride = 1 << layers
-    rows, columns = (-(-side // stride) for side in images.shape[1:3])
+    if model not in (None, "article") and objective == "distortion":
+        raise OptionError(f"objective: the {model} model is trained for rate and distortion only")
     channels = images.shape[3]
     if not 1 <= channels <= 4:
         raise DatasetError(
             f"{data}: expected images of 1 to 4 channels, found {channels}; leave out or join channels "
             "before training"
         )
-    values = rows * columns * stride**2 * channels
-    small = values <= _MOST_DENSE_VALUES
-    model = model or ("dense" if objective == "rate-distortion" and small else "article")
-    if model == "dense" and not small:
+    model = model or model_for(images, objective, layers)[0]
+    values = _padded_values(images, layers)
+    if model == "dense" and values > _MOST_DENSE_VALUES:
         raise OptionError(
             f"model: dense takes images of at most {_MOST_DENSE_VALUES:,} values, found {values:,}; "
-            "use --model article, or crop the images"
+            "use --model residual, or crop the images"
         )
-    if objective == "rate-distortion":
-        codes = rows * columns * code_channels
-        if model == "article" and codes > _MOST_RATED_CODES:
-            raise OptionError(
-                f"objective: rate-distortion takes codes of at most {_MOST_RATED_CODES:,} values, found "
-                f"{rows}x{columns}x{code_channels}; crop the images, lower --code-channels, or add "
-                "--objective distortion"
-            )
+    rated = objective == "rate-distortion"
+    if rated:
         if lambdas is None:
             low, high = (bound * values / _MNIST_VALUES for bound in LAMBDAS)
             lambdas = spread(low, high, QUALITIES if qualities is None else qualities)
@@ -169,31 +199,73 @@ def settings_for(
             raise OptionError(f"lambda: expected {qualities}, one a quality, found {len(lambdas)}")
     elif lambdas or qualities:
         raise OptionError("lambda and qualities: they belong to the rate-distortion objective")
-    common = {"image_channels": channels, "code_channels": code_channels, "layers": layers}
-    architecture: Architecture
-    if model == "article":
-        architecture = Convolutional(**common, filters=filters or 32)
-    else:
-        if filters is not None:
-            raise OptionError("filters: they belong to the article's model")
-        cells = rows * columns
-        architecture = Dense(
-            **common,
-            rows=rows,
-            columns=columns,
-            filters=(*(24 for _ in range(layers - 1)), 40),
-            elements=min(_DENSE_ELEMENTS, values, cells * code_channels),
-            qualities=len(lambdas or ()),
+    architecture = _architecture(model, images, code_channels, layers, filters, len(lambdas or ()))
+    if model == "article" and rated:
+        codes = architecture.code_shape(*images.shape[1:3])
+        if math.prod(codes) > _MOST_RATED_CODES:
+            raise OptionError(
+                f"objective: rate-distortion takes codes of at most {_MOST_RATED_CODES:,} values with the "
+                f"article's model, found {codes[0]}x{codes[1]}x{codes[2]}; use --model residual, crop the "
+                "images, lower --code-channels, or add --objective distortion"
+            )
+    if batch_size is None:
+        pixels = images.shape[1] * images.shape[2]
+        batch_size = (
+            min(_BATCH, max(_LEAST_BATCH, _BATCH_PIXELS // pixels)) if model == "residual" else _BATCH
         )
+    if epochs is None:
+        in_epoch = max(1, len(images) // max(1, batch_size))
+        epochs = max(1, min(_MOST_EPOCHS, round(_STEPS[model] / in_epoch))) if rated else _ARTICLE_EPOCHS
     return Settings(
         name=name or data.removesuffix(".npy").removesuffix(".npz").replace("/", "-"),
         objective=objective,
         architecture=architecture,
         lambdas=lambdas or (),
-        epochs=_EPOCHS[objective] if epochs is None else epochs,
+        epochs=epochs,
+        batch_size=batch_size,
         learning_rate=_LEARNING_RATES[objective] if learning_rate is None else learning_rate,
         augment=(_AUGMENT if model == "dense" else 0.0) if augment is None else augment,
         **others,
+    )
+
+
+def _architecture(
+    model: str,
+    images: NDArray[np.uint8],
+    code_channels: int | None,
+    layers: int,
+    filters: int | None,
+    qualities: int,
+) -> Architecture:
+    """The networks of a model for uint8 ``images`` [N, H, W, C]."""
+    _, height, width, channels = images.shape
+    rows, columns = (-(-side >> layers) for side in (height, width))
+    if model == "article":
+        return Convolutional(
+            image_channels=channels, code_channels=code_channels or 32, layers=layers, filters=filters or 32
+        )
+    if model == "residual":
+        # Of grey blocks all values; of coloured ones those that matter: the finest colours hardly ever do.
+        most = min(32, channels << 2 * layers)
+        return Residual(
+            image_channels=channels,
+            code_channels=code_channels or most,
+            layers=layers,
+            filters=filters or 128,
+            qualities=qualities,
+        )
+    if filters is not None:
+        raise OptionError("filters: they belong to the models of convolutions alone, article and residual")
+    code_channels = code_channels or 32
+    return Dense(
+        image_channels=channels,
+        code_channels=code_channels,
+        layers=layers,
+        rows=rows,
+        columns=columns,
+        filters=(*(24 for _ in range(layers - 1)), 40),
+        elements=min(_DENSE_ELEMENTS, _padded_values(images, layers), rows * columns * code_channels),
+        qualities=qualities,
     )
 
 
