@@ -3,6 +3,7 @@
     TFDS_DATA_DIR=... python -m benchmarks    everything, on MNIST's test images: takes hours
     python -m benchmarks --quick              everything small, on the sample digits: a few minutes
     python -m benchmarks --only speed         all that is timed or weighed, and no rates
+    python -m benchmarks --only domains       pairs of new domains, trained first: hours; needs no MNIST
     python -m benchmarks rate --codec NAME    one codec anew, the others' rows stay
     python -m benchmarks report               REPORT.md, report.html and pictures from results.json
 
@@ -13,13 +14,15 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.codecs import Measurable, Pixels
+from benchmarks.domains.data import Domain
+from benchmarks.domains.run import chosen_domains, measure_domains
 from benchmarks.gallery import draw_gallery
 from benchmarks.harness import unseen
 from benchmarks.machine import machine
@@ -33,8 +36,9 @@ from codec.training.data import load_dataset, load_training, sample_digits
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / ".bench-cache"
-_SECTIONS = ("rate", "bjontegaard", "gallery", *SPEED, "report")
-_GROUPS = {"speed": (*SPEED, "report")}
+_SECTIONS = ("rate", "bjontegaard", "gallery", "domains", *SPEED, "report")
+_GROUPS = {"speed": (*SPEED, "report"), "domains": ("domains", "report")}
+_WITHOUT_MNIST = {"domains", "report"}
 _QUICK_TRAINING = 2000
 
 
@@ -70,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    choices = ", ".join([*_SECTIONS, *_GROUPS])
+    choices = ", ".join(dict.fromkeys([*_SECTIONS, *_GROUPS]))
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of {choices}; all if left out")
     parser.add_argument(
         "--only", action="append", default=[], metavar="SECTION", help="another way to name one"
@@ -78,6 +82,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small: sample digits, few rounds")
     parser.add_argument("--out", type=Path, help="folder of the results; benchmarks/results if left out")
     parser.add_argument("--codec", action="append", metavar="CODEC", help="of rate and gallery, these alone")
+    parser.add_argument(
+        "--grey", type=Path, metavar="NPZ", help="of domains: your own grey images, x_train and x_test"
+    )
+    parser.add_argument("--rgb", type=Path, metavar="NPZ", help="of domains: your own RGB images")
     options = parser.parse_args()
     named = options.sections + options.only
     sections = [section for name in named for section in _GROUPS.get(name, (name,))]
@@ -86,24 +94,32 @@ def main() -> None:
         parser.error(f"expected sections among {choices}, found {', '.join(sorted(unknown))}")
     out = options.out or (_CACHE / "quick" if options.quick else ROOT / "benchmarks" / "results")
     try:
-        run(sections or list(_SECTIONS), out, quick=options.quick, only=options.codec)
+        chosen = chosen_domains(options.grey, options.rgb, quick=options.quick)
+        run(sections or list(_SECTIONS), out, quick=options.quick, only=options.codec, domains=chosen)
     except CodecError as error:
         sys.exit(f"python -m benchmarks: {error}")
 
 
-def run(sections: list[str], out: Path, *, quick: bool, only: list[str] | None) -> None:
+def run(
+    sections: list[str],
+    out: Path,
+    *,
+    quick: bool,
+    only: list[str] | None,
+    domains: Iterable[Callable[[], Domain]] = (),
+) -> None:
     """Run ``sections`` in their order and write into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     results = Results(out / "results.json")
     name, images, training = ("", *np.zeros((2, 0, 28, 28), np.uint8))
-    if sections != ["report"]:
+    if set(sections) - _WITHOUT_MNIST:
         name, images, training = _data(quick)
     for section in (known for known in _SECTIONS if known in sections):
         print(f"== {section}", file=sys.stderr, flush=True)
         head = {
             "command": f"python -m benchmarks {section}{' --quick' if quick else ''}",
             "quick": quick,
-            "data": name,
+            "data": "" if section in _WITHOUT_MNIST else name,
             "machine": machine(),
         }
 
@@ -119,6 +135,9 @@ def run(sections: list[str], out: Path, *, quick: bool, only: list[str] | None) 
             found = codecs(training, _CACHE / "learned", quick=quick)
             shown = [codec for codec in found if not only or codec.name in only]
             put(draw_gallery(shown, sample_images()[..., 0], out))
+        elif section == "domains":
+            known = results.values.get("domains", {})
+            measure_domains(domains, known, put, _CACHE / "domains", out, quick=quick)
         elif section == "report":
             write_report(out)
         else:

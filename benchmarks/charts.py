@@ -119,11 +119,12 @@ def _axes(scale: _Scale) -> Iterator[str]:
     yield f'<text class="faint" x="{_LEFT + 6}" y="{_TOP - 14}">lossless</text>'
 
 
-def rate_chart(curves: Sequence[Curve], shown: Sequence[Curve]) -> str:
+def rate_chart(curves: Sequence[Curve], shown: Sequence[Curve], prefix: str = "curve") -> str:
     """Bytes an image against PSNR, a curve for each codec and arrangement.
 
     A codec keeps its colour and marker in every arrangement; the line is dashed where each image is a file by
-    itself. A script shows at first the ``shown`` ones alone; the legend's buttons switch each.
+    itself. A script shows at first the ``shown`` ones alone; the legend's buttons switch each. Of several
+    charts on a page each has a ``prefix`` of its own.
     """
     if not curves:
         return ""
@@ -135,12 +136,12 @@ def rate_chart(curves: Sequence[Curve], shown: Sequence[Curve]) -> str:
         place = names.index(one.name.removesuffix(" lossless"))
         marker = list(_MARKERS)[place % len(_MARKERS)]
         style = f"series s{place % COLOURS}" + (" pair" if one.kind == "pair" else "")
-        drawn.append(f'<g class="{style}" id="curve-{number}">{"".join(_series(one, scale, marker))}</g>')
+        drawn.append(f'<g class="{style}" id="{prefix}-{number}">{"".join(_series(one, scale, marker))}</g>')
         dash = _dashes(one)
         sample = f'<path class="line" stroke-dasharray="{dash}" d="M1 8H33"/>{_marker(marker, 17, 8, "")}'
         on = "true" if one in shown else "false"
         legend.setdefault(arrangement_of(one.kind, one.arrangement), []).append(
-            f'<button type="button" aria-pressed="true" data-curve="curve-{number}" data-first="{on}">'
+            f'<button type="button" aria-pressed="true" data-curve="{prefix}-{number}" data-first="{on}">'
             f'<svg class="{style}" viewBox="0 0 34 16" width="34" height="16" aria-hidden="true">'
             f"{sample}</svg>{escape(one.name)}</button>"
         )

@@ -23,7 +23,8 @@ class Codec:
         name: as in the results.
         parameter: what the setting is: quality, distance, effort.
         settings: its values, from the fewest bytes to the most.
-        encode: pixels and a setting to bytes. Pixels are [H, W]; of a stream or packet [N, H, W].
+        encode: pixels and a setting to bytes. Pixels are [H, W], or [H, W, 3] where they are RGB; of a stream
+            or packet there is an axis of images before.
         decode: bytes to those pixels; a flat array of them will do. A function or object that can be pickled.
         lossless: the pixels come back exactly, which measuring checks.
         arrangement: what becomes one file: each image, a sheet of all side by side, the stream of all their
@@ -45,12 +46,14 @@ class Codec:
     most: int | None = None
 
     def files(self, images: Pixels, setting: float) -> list[bytes]:
-        """What is sent for ``images`` [N, H, W]."""
-        whole = {"each": images, "sheet": sheet(images)[None]}.get(self.arrangement, images[None])
+        """What is sent for ``images`` [N, H, W] or [N, H, W, 3]."""
+        whole = images if self.arrangement == "each" else images[None]
+        if self.arrangement == "sheet":
+            whole = sheet(images)[None]
         return [self.encode(pixels, setting) for pixels in whole]
 
     def images(self, files: Sequence[bytes], shape: tuple[int, ...]) -> Pixels:
-        """The images of ``shape`` [N, H, W] that such files hold."""
+        """The images of ``shape`` [N, H, W] or [N, H, W, 3] that such files hold."""
         decoded = [np.asarray(self.decode(file)) for file in files]
         if self.arrangement == "sheet":
             return from_sheet(decoded[0], shape)
@@ -81,22 +84,24 @@ class Measurable(Protocol):
         ...
 
     def images(self, files: Sequence[bytes], shape: tuple[int, ...]) -> Pixels:
-        """The images of ``shape`` [N, H, W] that such files hold."""
+        """The images of ``shape`` [N, H, W] or [N, H, W, 3] that such files hold."""
         ...
 
 
 def sheet(images: Pixels) -> Pixels:
-    """Images [N, H, W] as one picture, edge to edge in rows; black where N leaves the last row short."""
-    count, height, width = images.shape
+    """Images [N, H, W, ...] as one picture, edge to edge in rows; black where N leaves the last row short."""
+    count, height, width, *rest = images.shape
     across = math.isqrt(count - 1) + 1
     down = -(-count // across)
-    padded = np.zeros((down * across, height, width), np.uint8)
+    padded = np.zeros((down * across, height, width, *rest), np.uint8)
     padded[:count] = images
-    return padded.reshape(down, across, height, width).swapaxes(1, 2).reshape(down * height, across * width)
+    rows = padded.reshape(down, across, height, width, *rest).swapaxes(1, 2)
+    return rows.reshape(down * height, across * width, *rest)
 
 
 def from_sheet(picture: Pixels, shape: tuple[int, ...]) -> Pixels:
-    """The images of ``shape`` [N, H, W] that ``sheet`` laid out."""
-    count, height, width = shape
+    """The images of ``shape`` [N, H, W, ...] that ``sheet`` laid out."""
+    count, height, width, *rest = shape
     down, across = picture.shape[0] // height, picture.shape[1] // width
-    return picture.reshape(down, height, across, width).swapaxes(1, 2).reshape(-1, height, width)[:count]
+    rows = picture.reshape(down, height, across, width, *rest).swapaxes(1, 2)
+    return rows.reshape(-1, height, width, *rest)[:count]

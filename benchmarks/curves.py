@@ -117,6 +117,15 @@ def curve(name: str, rows: Sequence[Row]) -> Curve:
     )
 
 
+def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """PSNR and bytes, both rising: settings that need more bytes for no better picture left out."""
+    kept: list[tuple[float, float]] = []
+    for psnr, size in sorted(points, reverse=True):
+        if not kept or (size < kept[-1][1] and psnr < kept[-1][0]):
+            kept.append((psnr, size))
+    return kept[::-1]
+
+
 def curves(rows: Iterable[Row]) -> list[Curve]:
     """A curve for each codec and arrangement, in the order of the rows; failures are left out."""
     groups: dict[tuple[Any, ...], list[Row]] = {}

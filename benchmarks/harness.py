@@ -5,6 +5,7 @@ then, and the bytes, can reach it. It counts the bytes as they come in. What a c
 is never asked. A codec that fails gets a row that says so.
 """
 
+import math
 import multiprocessing
 import pickle
 from collections.abc import Iterator, Sequence
@@ -137,7 +138,7 @@ def receiver(codec: Measurable) -> Iterator[Receiver]:
 
 
 def measure(codec: Measurable, images: Pixels) -> Iterator[Measured]:
-    """Every setting of a codec on uint8 ``images`` [N, H, W]."""
+    """Every setting of a codec on uint8 ``images`` [N, H, W] or [N, H, W, 3]."""
     images = images[: codec.most]
     blank = [_row(codec, setting, len(images)) for setting in codec.settings]
     try:
@@ -174,11 +175,14 @@ def _measured(codec: Measurable, images: Pixels, start: Row, setting: float, oth
 
 def rate(images: Pixels, length: int) -> dict[str, Any]:
     """Fields of a row for so many bytes."""
-    return {"bytes_per_image": length / len(images), "bits_per_pixel": 8 * length / images.size}
+    return {
+        "bytes_per_image": length / len(images),
+        "bits_per_pixel": 8 * length / math.prod(images.shape[:3]),
+    }
 
 
 def distortion(images: Pixels, decoded: Pixels) -> dict[str, Any]:
-    """Fields of a row for ``decoded``, uint8 [N, H, W] as ``images`` is.
+    """Fields of a row for ``decoded``, uint8 [N, H, W] or [N, H, W, 3] as ``images`` is.
 
     Raises:
         ValueError: it is of another shape or type.
@@ -188,9 +192,15 @@ def distortion(images: Pixels, decoded: Pixels) -> dict[str, Any]:
             f"expected uint8 images {list(images.shape)}, found {decoded.dtype} {list(decoded.shape)}"
         )
     squared, absolute = pixel_errors(images, decoded)
-    errors = ((images.astype(np.float64) - decoded) ** 2).mean((1, 2)) / _PEAK**2
+    errors = [
+        ((one.astype(np.float64) - other) ** 2).mean() / _PEAK**2
+        for one, other in zip(images, decoded, strict=True)
+    ]
+    channels = -1 if images.ndim == 4 else None
     similar = [
-        structural_similarity(one, other, data_range=_PEAK)  # type: ignore[no-untyped-call]
+        structural_similarity(  # type: ignore[no-untyped-call]
+            one, other, data_range=_PEAK, channel_axis=channels
+        )
         for one, other in zip(images, decoded, strict=True)
     ]
     return {
@@ -198,5 +208,5 @@ def distortion(images: Pixels, decoded: Pixels) -> dict[str, Any]:
         "psnr": psnr(squared) if squared else None,
         "ssim": float(np.mean(similar)),
         "mae": absolute,
-        "worst_psnr": psnr(float(errors.max())) if squared else None,
+        "worst_psnr": psnr(float(max(errors))) if squared else None,
     }

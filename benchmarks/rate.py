@@ -12,6 +12,7 @@ import numpy as np
 
 import codec
 from benchmarks.codecs import Arrangement, Kind, Measurable, Pixels
+from benchmarks.curves import front
 from benchmarks.formats import SHEETS, SINGLE, STREAMS, zstd_with_dictionary
 from benchmarks.harness import Measured, Row, measure
 from benchmarks.learned.peers import LearnedPeer, peers
@@ -98,7 +99,7 @@ def _told(row: Row) -> str:
 
 
 def rate_rows(codec: Measurable, images: Pixels) -> list[dict[str, Any]]:
-    """Rows of one codec on uint8 ``images`` [N, H, W]."""
+    """Rows of one codec on uint8 ``images`` [N, H, W] or [N, H, W, 3]."""
     return [asdict(row) for result in measured(codec, images) for row in result.rows]
 
 
@@ -118,17 +119,8 @@ def bjontegaard_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for peer, points in curves.items():
             if peer[2] != "pair" and len(ours_points) >= _LEAST_POINTS:
                 row = {"pair": pair[0], "codec": peer[0], "arrangement": peer[1]}
-                found.append(row | _difference(_front(ours_points), _front(points)))
+                found.append(row | _difference(front(ours_points), front(points)))
     return found
-
-
-def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """PSNR and bytes, both rising: settings that need more bytes for no better picture left out."""
-    front: list[tuple[float, float]] = []
-    for psnr, size in sorted(points, reverse=True):
-        if not front or (size < front[-1][1] and psnr < front[-1][0]):
-            front.append((psnr, size))
-    return front[::-1]
 
 
 def _difference(ours: list[tuple[float, float]], peer: list[tuple[float, float]]) -> dict[str, Any]:

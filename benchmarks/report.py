@@ -26,6 +26,7 @@ from benchmarks.curves import (
     setting_of,
 )
 from benchmarks.document import Chart, Heading, Part, Picture, Table, Text, markdown
+from benchmarks.domains.told import domain_parts
 from benchmarks.sections import SECTIONS, Column, figure, made_by, number, plain, setting_number, table_of
 from benchmarks.verdict import equal_psnr_table, failed, ordered, verdict
 from benchmarks.webpage import page
@@ -218,6 +219,7 @@ def parts(results: Results, folder: Path) -> Iterator[Part]:
     yield Text("Made from `results.json` by `python -m benchmarks.report`.")
     yield from _verdict(results)
     yield from _rate(results, folder)
+    yield from domain_parts(results, folder)
     for section, told in SECTIONS.items():
         yield Heading(2, told.heading)
         yield made_by(results, section)
@@ -239,11 +241,17 @@ def all_measurements(results: Results) -> Iterator[Part]:
 
 def write_report(folder: Path) -> None:
     """Draw the picture of, and write the report on, results.json in ``folder``, next to it."""
-    from benchmarks.rate_distortion import draw_rows, save  # loads matplotlib, which the tables need not
+    # They load matplotlib, which the tables need not.
+    from benchmarks.domains.pictures import draw_curves
+    from benchmarks.rate_distortion import draw_rows, save
 
     results = read_results(folder / RESULTS_FILE.name)
     if rows := section_rows(results, "rate"):
         save(draw_rows(rows), folder / PICTURE)
+    for entry in results.get("domains", {}).get("domains", ()):
+        name = entry["domain"]
+        own = [row for row in section_rows(results, "domains") if row["domain"] == name]
+        draw_curves(name, own, folder)
     write_texts(results, folder)
 
 

@@ -3,7 +3,8 @@
     python -m benchmarks.tables            prints them
     python -m benchmarks.tables --write    puts them into README.md, between their markers
 
-What enters: the section ``rate`` of results/results.json, which ``python -m benchmarks rate`` makes.
+What enters: the sections ``rate`` and ``domains`` of results/results.json, which ``python -m benchmarks``
+makes.
 """
 
 import re
@@ -21,6 +22,7 @@ from benchmarks.curves import (
     section_rows,
 )
 from benchmarks.document import Table, markdown_table
+from benchmarks.domains.told import domains_table
 from benchmarks.report import USUAL
 from benchmarks.sections import setting_number
 from benchmarks.verdict import named, ordered
@@ -129,7 +131,7 @@ def _plain(one: Curve) -> str:
 def with_tables(text: str) -> str:
     """``text`` with every marked table made anew: <!-- table: NAME --> ... <!-- end -->.
 
-    NAME is a pair's, or ``main`` for the comparison at equal PSNR.
+    NAME is a pair's, ``main`` for the comparison at equal PSNR, or ``domains`` for new domains' promises.
     """
     return re.sub(
         r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)",
@@ -141,7 +143,8 @@ def with_tables(text: str) -> str:
 
 def _named_table(name: str) -> str:
     results = read_results()
-    return main_table(results) if name == "main" else pair_table(results, name)
+    tables = {"main": main_table, "domains": domains_table}
+    return tables[name](results) if name in tables else pair_table(results, name)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.speed.child import Task, cores
 from benchmarks.speed.timing import Timer
 
-__all__ = ["ROOT", "Worker", "WorkerError", "library", "run", "say", "scratch", "thread_counts"]
+__all__ = ["ROOT", "Worker", "WorkerError", "held_to", "library", "run", "say", "scratch", "thread_counts"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ class Worker:
             environment |= _ONE_THREAD | {"XLA_FLAGS": flags}
         self._errors: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         try:
-            with _held_to(threads):
+            with held_to(threads):
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
@@ -139,7 +139,7 @@ def run(command: Sequence[str]) -> str:
 
 
 @contextmanager
-def _held_to(threads: int) -> Iterator[None]:
+def held_to(threads: int) -> Iterator[None]:
     """Children started meanwhile inherit the first so many cores of this thread's."""
     if threads >= cores():
         yield

@@ -1,0 +1,1 @@
+"""Domains that no pair ships for: default training from nothing, then the comparison with image formats."""
