@@ -85,7 +85,7 @@ def trained(domain: Domain, cache: Path, options: tuple[str, ...] = ()) -> Train
         TrainingError: the training ended early; the same call goes on.
     """
     pixels = domain.training[..., None] if domain.grey else domain.training
-    settings = json.loads(json.dumps(settings_for(pixels[:1], domain.name).to_dict()))
+    settings = json.loads(json.dumps(settings_for(pixels, domain.name).to_dict()))
     wanted = {"data": domain.digest, "options": list(options), "settings": settings}
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
     folder = cache / f"{domain.name}-{key}"
