@@ -133,8 +133,8 @@ def encode(
     if archive or is_archive_name(output):
         if output == "-" or images == ["-"] or compact or seal is not None:
             raise OptionError(
-                "archive: expected image files and an output file, and neither --compact nor --seal, which are "
-                "a packet's; for a packet, choose an output that does not end in .archive"
+                "archive: expected image files and an output file, and neither --compact nor --seal, which "
+                "are a packet's; for a packet, choose an output that does not end in .archive"
             )
         paths = image_paths(images)
         facts = facts_of(paths, names, labels, folder_labels)
