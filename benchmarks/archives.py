@@ -3,7 +3,7 @@
     TFDS_DATA_DIR=... python -m benchmarks.archives
 
 A random read is of an image whose packet is not at hand, from an archive that is open: the median of
-processor time, so that others on the machine matter little. The names are such as ``00017.png``, the labels 0 to 9.
+processor time, so that others on the machine matter little. The names are like ``00017.png``.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
     whole = len(encoder.encode(images, quality=options.quality))
     print(f"one packet of all: {whole / len(images):.1f} bytes an image")
     print(
-        "images a packet  bytes an image  with labels  with names too  random read ms  by name ms  images/s CPU"
+        "images a packet  bytes an image  with labels  with names too  random read ms  by name ms  images/s"
     )
     with tempfile.TemporaryDirectory() as folder:
         for size, count in SIZES.items():
@@ -62,7 +62,8 @@ def _row(path: Path, decoder: codec.Decoder, size: int) -> None:
     rate = 1e3 * count / _milliseconds(lambda: deque(archive, 0))
     plain, labelled, named = (file.stat().st_size / count for file in files)
     print(
-        f"{size:15}  {plain:14.1f}  {labelled:11.1f}  {named:14.1f}  {read:14.2f}  {by_name:10.2f}  {rate:8,.0f}",
+        f"{size:15}  {plain:14.1f}  {labelled:11.1f}  {named:14.1f}  "
+        f"{read:14.2f}  {by_name:10.2f}  {rate:8,.0f}",
         flush=True,
     )
 

@@ -575,5 +575,5 @@ def test_memory_grows_by_the_index_alone(tmp_path: Path, small_pair: Pair) -> No
         concat_archives([path], tmp_path / "joined")
 
     for action in (write, read, join):
-        few, many = (peak(action, tmp_path / str(records), records) for records in (50, 550))
-        assert many < few + 500 * 100, action.__name__
+        few, many = (peak(action, tmp_path / str(records), records) for records in (20, 220))
+        assert many < few + 200 * 150, action.__name__
