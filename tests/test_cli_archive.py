@@ -14,7 +14,7 @@ from tests.test_cli import fails, run
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, digits: NDArray[np.uint8]) -> Path:
-    """Eight digits in two folders, one of whose files is no image; labels; the archive of them, 3 a packet."""
+    """Eight digits and a file that is none in two folders; labels; the archive of them, 3 a packet."""
     path = tmp_path_factory.mktemp("cli")
     for kind in ("even", "odd"):
         (path / kind).mkdir()
@@ -131,7 +131,7 @@ def test_wrong_usage_is_told(folder: Path, tmp_path: Path) -> None:
     one, x = folder / "even" / "0.png", folder / "x.archive"
     (tmp_path / "l.csv").write_text("name,a\n0.png,1\n0.png,2\n")
     (tmp_path / "l.jsonl").write_text('{"a": 1}\n')
-    for told, arguments in (
+    wrong: list[tuple[str, list[str | Path]]] = [
         ("neither --compact nor --seal", ["encode", one, "-o", tmp_path / "a.archive", "--compact"]),
         ("expected image files and an output file", ["encode", one, "-o", "-", "--archive"]),
         (
@@ -155,7 +155,8 @@ def test_wrong_usage_is_told(folder: Path, tmp_path: Path) -> None:
         ("no image is called 'none.png'", ["decode", x, "-o", tmp_path / "o", "--only", "none.png"]),
         ("expected neither --salvage nor --key", ["decode", x, "-o", tmp_path / "o", "--salvage"]),
         ("--only: expected an archive", ["decode", one, "-o", tmp_path / "o", "--only", "3"]),
-    ):
+    ]
+    for told, arguments in wrong:
         assert told in fails(2, *arguments), arguments
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l.csv", "l.jsonl"]
 

@@ -45,18 +45,18 @@ def record(pair: Pair, first: int, count: int, packet: bytes, facts: bytes = b""
     return head.to_bytes(seed_of(pair[0].bundle.pair.digest)) + facts + packet
 
 
-def archive(pair: Pair, records: list[bytes], entries: list[tuple[int, int]], **claims: int) -> bytes:
+def archive(pair: Pair, parts: list[bytes], entries: list[tuple[int, int]], **claims: int) -> bytes:
     """An archive with an index of any entries, whose checks match."""
     digest = pair[0].bundle.pair.digest
     index = b"".join(struct.pack("<QQ", *entry) for entry in entries)
     names = b""
     stated = {
-        "images": claims.get("images", sum(2 for _ in records)),
+        "images": claims.get("images", 2 * len(parts)),
         "records": claims.get("records", len(entries)),
         "names": claims.get("names", 0),
     }
     trailer = Trailer(**stated, records_check=zlib.crc32(index), names_check=zlib.crc32(names))
-    return write_header(digest) + b"".join(records) + index + names + write_trailer(trailer, seed_of(digest))
+    return write_header(digest) + b"".join(parts) + index + names + write_trailer(trailer, seed_of(digest))
 
 
 def two(pair: Pair) -> list[bytes]:
@@ -138,7 +138,6 @@ def test_a_record_of_four_thousand_million_images_costs_nothing(tmp_path: Path, 
     ("content", "told"),
     [
         (b"\xdd\x00\xff\xff\xff" + b"\x90" * ((1 << 24) - 5), "values: expected|exceeds max_array_len"),
-        (b"\x82\xa5names" + b"\xdd\x00\x0f\xff\xff" + b"\x90" * 0xFFFFF, "metadata"),
         (b"\x81\xa8metadata\x81\xa1x\x92" + b"\x91" * 100_000 + b"\xc0" * 2, "metadata"),
         (b"\x81\xa8metadata\x81\xa1x\x92" + b"\x91" * 20 + b"\xc0" * 2, "nested too deeply"),
         (b"\x81\xa8metadata\x81\xa1x\x92\xc7\xff\x05", "metadata"),
@@ -154,7 +153,7 @@ def test_a_record_of_four_thousand_million_images_costs_nothing(tmp_path: Path, 
         (b"\x81\xa5names\x92\xa1a\x02", "expected text, found int"),
         (b"\x81\xa5names\x92\xa1a\xa6../etc", "expected a plain file name"),
     ],
-    ids=range(16),
+    ids=map(str, range(15)),
 )
 def test_metadata_that_grows_or_is_not_as_specified_is_refused(
     tmp_path: Path, small_pair: Pair, content: bytes, told: str
