@@ -254,10 +254,10 @@ def residual_packets(encoder: Encoder) -> Packets:
         add(f"compact-{quality}", noise(1, 8, 8, 90 + quality), quality, compact=True)
         add(f"batch-{quality}", noise(4, 8, 8, 100 + quality), quality)
     add("single-pixel", noise(1, 1, 1, 110), 2)
-    add("single-sized-named", noise(1, 11, 21, 111), 1, names=["one image.png"])
-    add("batch-sized-named", noise(3, 3, 50, 112), 2, names=["a.png", "zwölf.png", "三"])
+    add("single-sized", noise(1, 11, 21, 111), 1, names=["one image.png"])
+    add("batch-sized", noise(3, 3, 50, 112), 2, names=["a.png", "zwölf.png", "三"])
     add("escapes", shapes_and_edges(8, 8), 2, names=["black", "white", "halves", "ramp"])
-    add("escapes-compact", shapes_and_edges(8, 8)[1:2], 2, compact=True)
+    add("escape-compact", shapes_and_edges(8, 8)[1:2], 2, compact=True)
 
     images = np.concatenate([noise(4, 8, 8, 113), shapes_and_edges(8, 8)[2:]])
     parts = [symbols(images[a:b], 1) for a, b in ((0, 2), (2, 3), (3, 6))]
