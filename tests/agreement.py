@@ -4,14 +4,17 @@ import argparse
 import time
 from collections import Counter
 from random import Random
+from types import NoneType
 
 import numpy as np
 
+from codec.context import ContextModel
 from codec.decoder import Decoder
 from codec.errors import CodecError, LimitError
 from codec.limits import Limits
 from codec.packet_reader import read_packet
 from codec.quantise import dequantise
+from codec.spatial_context import SpatialContext
 from tests import reference_reader
 from tests.fuzz.packet import mutate
 from tests.random_pairs import BUNDLES, random_packets
@@ -20,6 +23,8 @@ __all__ = ["agree", "compare"]
 
 LIMITS = Limits(packet_images=256, packet_symbols=1 << 14, chunk_symbols=1 << 14)
 """The second reader is slow: of what is over these it is not asked."""
+
+CONTEXTS = {NoneType: "by channel", ContextModel: "context model", SpatialContext: "spatial context model"}
 
 MUTANTS = 3
 """Of each packet, most of them with repaired checks."""
@@ -66,7 +71,7 @@ def agree(packets: int, seed: int = 0) -> tuple[Counter[str], Counter[str]]:
         count = (packets + number) // len(BUNDLES)
         for rng, mine, theirs, packet, symbols in random_packets(seed, kind, count, LIMITS):
             np.testing.assert_array_equal(mine.symbols(packet), symbols, strict=True)
-            context = "context model" if mine.bundle.pair.context is not None else "by channel"
+            context = CONTEXTS[type(mine.bundle.pair.context)]
             whole[f"{compare(packet, mine, theirs)}, {context}"] += 1
             random = Random(int(rng.integers(1 << 62)))
             for _ in range(MUTANTS):

@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.context import ContextModel, Predictor
-from codec.context_arithmetic import ACTIVATION_MAX, BIAS_MAX, GAIN_MAX, INPUT_GAIN_MAX, MEAN_PARTS, SHIFT_MAX, SUM_MAX
+from codec.context_arithmetic import (
+    ACTIVATION_MAX,
+    BIAS_MAX,
+    GAIN_MAX,
+    INPUT_GAIN_MAX,
+    MEAN_PARTS,
+    SHIFT_MAX,
+    SUM_MAX,
+)
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
 from codec.tables import TOTAL, Table
 

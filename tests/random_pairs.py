@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Dense
-from codec.bundle import Bundle, Pair, weights_digest
+from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.bundle import Bundle, Context, Pair, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
-from codec.context import from_elements
+from codec.context import ContextModel, from_elements
 from codec.decoder import Decoder
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Header
@@ -20,6 +20,7 @@ from codec.tables import TOTAL, Table
 from tests import reference_reader
 from tests.conftest import random_weights
 from tests.context_models import likely, make_model, random_groups, random_tables
+from tests.spatial_models import likely_symbols, make_spatial_model
 
 Symbols = NDArray[np.int32]
 
@@ -97,12 +98,51 @@ def random_context_bundle(rng: np.random.Generator) -> Bundle:
     )
 
 
+def random_spatial_bundle(rng: np.random.Generator) -> Bundle:
+    """A decoder's bundle, residual and with a spatial context model, or at times another context."""
+    layers, channels, qualities = (int(number) for number in rng.integers(1, 4, 3))
+    architecture = Residual(
+        image_channels=channels,
+        code_channels=int(rng.integers(1, 4)),
+        layers=layers,
+        filters=2 * int(rng.integers(1, 3)),
+        blocks=int(rng.integers(0, 3)),
+        qualities=qualities,
+    )
+    height, width = (
+        int(side) for side in rng.integers(1, rng.choice([2, 3, 7]) * architecture.stride + 1, 2)
+    )
+    weights = random_weights(architecture, "decoder", int(rng.integers(1 << 30)))
+    code = architecture.code_channels
+    steps = rng.choice([1, 0.5, 3], (qualities, code)).astype(np.float32)
+    context: Context | None = None
+    other = rng.random()
+    if other < 0.1:
+        tables = tuple(tuple(random_table(rng) for _ in range(code)) for _ in range(qualities))
+    else:
+        tables = (random_tables(rng),)
+        units, kind = int(rng.integers(1, 6)), str(rng.choice(["any", "lively", "extreme"]))
+        if other < 0.2:
+            values = int(np.prod(architecture.code_shape(height, width)))
+            groups = random_groups(rng, int(rng.integers(1, min(values, 60) + 1)))
+            context = make_model(rng, groups, units, qualities, len(tables[0]), kind=kind)
+        else:
+            groups = random_groups(rng, architecture.elements)
+            context = make_spatial_model(rng, groups, units, qualities, len(tables[0]), kind=kind)
+    digest = weights_digest(weights)
+    return Bundle(
+        "decoder", Pair(architecture, height, width, steps, tables, bytes(32), digest, context), weights
+    )
+
+
 def random_symbols(
     rng: np.random.Generator, pair: Pair, quality: int, shape: tuple[int, int, int]
 ) -> Symbols:
     """Symbols [N, h, w, C] that need the escape never, sometimes or always."""
     if pair.context is not None:
         odd = float(rng.choice([0, 0.1, 1]))
+        if not isinstance(pair.context, ContextModel):
+            return likely_symbols(rng, pair.context, pair.tables[0], quality, shape, odd)
         elements = likely(rng, pair.context, pair.tables[0], quality, shape[0], odd)
         return from_elements(elements, pair.code_shape)
     tables = pair.tables[quality]
@@ -120,11 +160,12 @@ def random_symbols(
 
 def other_size(rng: np.random.Generator, pair: Pair) -> tuple[int, int] | None:
     """An image size that is not the pair's own but that it takes, if there is one."""
-    if isinstance(pair.architecture, Convolutional) and pair.context is None:
+    if not isinstance(pair.architecture, Dense) and not isinstance(pair.context, ContextModel):
         return int(rng.integers(20, 26)), int(rng.integers(1, 6))
-    stride, (rows, columns, _) = pair.architecture.stride, pair.code_shape
-    sides = rng.integers(1, stride + 1, 2)
-    size = (rows - 1) * stride + int(sides[0]), (columns - 1) * stride + int(sides[1])
+    most = pair.architecture.alignment
+    height, width = (cells * pair.architecture.stride for cells in pair.code_shape[:2])
+    sides = rng.integers(0, most, 2)
+    size = height - int(sides[0]), width - int(sides[1])
     return None if size == (pair.height, pair.width) else size
 
 
@@ -157,6 +198,7 @@ def random_packet(rng: np.random.Generator, pair: Pair) -> tuple[bytes, Symbols]
 BUNDLES: dict[str, Callable[[np.random.Generator], Bundle]] = {
     "channel": lambda rng: random_bundle(rng, layers=int(rng.integers(1, 4))),
     "context": random_context_bundle,
+    "spatial": random_spatial_bundle,
 }
 
 

@@ -11,6 +11,7 @@ import zlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,15 @@ MAX_SYMBOLS, MAX_DEPTH = 2**24, 16
 BATCH, STREAM, SHAPE, NAMES = 1, 2, 4, 8
 SHARED = "architecture image context steps table_low table_length table_frequencies"
 SHARED += " analysis_sha256 synthesis_sha256"
-KINDS = {  # the most that each value of an architecture may be; the least is 1
+KINDS = {  # the most that each value of an architecture may be; the least is 1, but for `blocks` 0
     "convolutional": {"image_channels": 4, "code_channels": 1024, "layers": 6, "filters": 1024},
     "dense": {
         **{"image_channels": 4, "code_channels": 1024, "layers": 6, "rows": 1024, "columns": 1024},
         **{"filters": 1024, "units": 16384, "elements": 65536, "qualities": 256},
+    },
+    "residual": {
+        **{"image_channels": 4, "code_channels": 1024, "layers": 6},
+        **{"filters": 1024, "blocks": 16, "qualities": 256},
     },
 }
 CONTEXT = "groups units weights input_gain hidden_bias hidden_shift output_gain output_bias table_index"
@@ -45,8 +50,9 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Context:
-    """A context model; `matrices` are the H and the O of each group but the first."""
+    """A context model; `matrices` are the H and the O of each group or, if spatial, pass but the first."""
 
+    spatial: bool
     groups: list[int]
     matrices: list[tuple[Integers, Integers]]
     input_gain: Integers
@@ -199,8 +205,9 @@ def tensor(value: Any, name: str, dtype: str, *shape: int | None) -> NDArray[Any
 
 def grid(architecture: dict[str, Any], height: int, width: int) -> tuple[int, int, int]:
     """Rows, columns and channels of the codes of an image."""
-    stride = 2 ** architecture["layers"]
-    return -(-height // stride), -(-width // stride), architecture["code_channels"]
+    stride, cells = 2 ** architecture["layers"], 2 if architecture["kind"] == "residual" else 1
+    rows, columns = (-(-size // (stride * cells)) * cells for size in (height, width))
+    return rows, columns, architecture["code_channels"]
 
 
 def read_architecture(value: Any) -> Map:
@@ -211,23 +218,46 @@ def read_architecture(value: Any) -> Map:
         if several := value["kind"] == "dense" and key == "filters":
             require(isinstance(given, list) and len(given) == value["layers"], "filters: one a layer")
         numbers = given if several else [given]
-        require(all(integer(n, 1, bound) for n in numbers), f"{key} out of bounds")
+        least = 0 if key == "blocks" else 1
+        require(all(integer(n, least, bound) for n in numbers), f"{key} out of bounds")
     if value["kind"] == "dense":
         values = [value["rows"], value["columns"], value["code_channels"]]
         require(value["elements"] <= math.prod(values), "more elements than codes")
+    if value["kind"] == "residual":
+        require(value["filters"] % 2 == 0, "filters not even")
     assert isinstance(value, Map)
     return value
 
 
-def read_context(value: Any, codes: int, qualities: int, tables: int) -> Context:
-    groups, units, *tensors = fields(value, CONTEXT)
+def matrix_shapes(groups: list[int], units: int, spatial: bool) -> list[tuple[int, int]]:
+    """H and O of each group or, if spatial, of each pass, but of the first."""
+    shapes = []
+    for step in range(1, len(groups) * (1 + spatial)):
+        g, odd = divmod(step, 2) if spatial else (step, 0)
+        n, m = sum(groups[:g]), groups[g]
+        if spatial:
+            r = 9 * n + 4 * m * odd
+            shapes += [(r, units), (r + units, 2 * m)]
+        else:
+            shapes += [(n, units), (n + g * units, 2 * m)]
+    return shapes
+
+
+def read_context(value: Any, architecture: Map, codes: int, qualities: int, tables: int) -> Context:
+    if spatial := isinstance(value, Map) and "kind" in value:
+        require(architecture["kind"] == "residual", "spatial context model of another architecture")
+        kind, groups, units, *tensors = fields(value, f"kind {CONTEXT}")
+        require(kind == "spatial", "unknown kind of context model")
+    else:
+        groups, units, *tensors = fields(value, CONTEXT)
     require(isinstance(groups, list) and 1 <= len(groups) <= 64, "not 1 to 64 groups")
     require(all(integer(n, 1, 2**16) for n in [*groups, units]), "groups or units out of bounds")
-    total, later, shapes = sum(groups), len(groups) - 1, []
+    total, later = sum(groups), len(groups) * (1 + spatial) - 1
     require(total <= codes, "more elements than codes")
-    for g, m in enumerate(groups[1:], 1):
-        n = sum(groups[:g])
-        shapes += [(n, units), (n + g * units, 2 * m)]
+    if spatial:
+        require(total == 4 * architecture["code_channels"], "not as many elements as a block")
+    shapes = matrix_shapes(groups, units, spatial)
+    parities = (2,) if spatial else ()
     sizes = [math.prod(shape) for shape in shapes]
 
     limits: list[tuple[int, int, tuple[int | None, ...]]] = [
@@ -235,8 +265,8 @@ def read_context(value: Any, codes: int, qualities: int, tables: int) -> Context
         (0, 2**20, (qualities, total)),
         (1 - 2**24, 2**24 - 1, (qualities, later, units)),
         (0, 23, (later, units)),
-        (0, 2**28 - 1, (qualities, 2, total)),
-        (-(2**20), 2**20, (qualities, 2, total)),
+        (0, 2**28 - 1, (qualities, *parities, 2, total)),
+        (-(2**20), 2**20, (qualities, *parities, 2, total)),
         (0, tables - 1, (None, 16)),
     ]
     arrays = []
@@ -253,7 +283,7 @@ def read_context(value: Any, codes: int, qualities: int, tables: int) -> Context
     for g, (inward, outward) in enumerate(matrices):
         sums = 127 * abs(inward).sum(axis=0) + abs(hidden_bias[:, g]).max(axis=0)
         require(sums.max() < 2**24 and 127 * abs(outward).sum(axis=0).max() < 2**24, "sums too large")
-    return Context(groups, matrices, input_gain, hidden_bias, *others)
+    return Context(spatial, groups, matrices, input_gain, hidden_bias, *others)
 
 
 def read_tables(tensors: list[Any], rows: int, tables: int | None) -> list[list[Table]]:
@@ -312,13 +342,37 @@ def dense_shapes(side: str, architecture: Map) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def residual_shapes(side: str, architecture: Map) -> dict[str, tuple[int, ...]]:
+    image, channels, layers, filters, blocks, qualities = [*architecture.values()][1:]
+    pixels, elements, half = 4 ** (layers + 1) * image, 4 * channels, filters // 2
+    codes = {"codes/bias": (qualities, elements), "codes/log_gain": (qualities, elements)}
+
+    def convolution(name: str, before: int, after: int) -> dict[str, tuple[int, ...]]:
+        return {f"{name}/bias": (qualities, after), f"{name}/kernel": (3, 3, before, after)}
+
+    middle: dict[str, tuple[int, ...]] = {}
+    for i in range(blocks):
+        middle |= convolution(f"residual_{i}", filters, filters) | {f"mix_{i}/kernel": (filters, filters)}
+    if side == "encoder":
+        shapes = {"linear/kernel": (pixels, elements), **convolution("convolution_0", pixels // 4, half)}
+        shapes |= convolution("convolution_1", 2 * filters, filters) | middle
+        return shapes | {"elements/kernel": (filters, elements), **codes}
+    shapes = {**codes, "linear/bias": (pixels,), "linear/kernel": (elements, pixels)}
+    shapes |= convolution("convolution_0", elements, filters) | middle
+    shapes |= convolution("convolution_1", filters, 2 * filters)
+    return shapes | convolution("convolution_2", half, pixels // 4)
+
+
+SHAPES = {"convolutional": convolutional_shapes, "dense": dense_shapes, "residual": residual_shapes}
+
+
 def read_weights(values: Any, side: str, architecture: Map) -> dict[str, NDArray[Any]]:
-    dense = architecture["kind"] == "dense"
-    shapes = (dense_shapes if dense else convolutional_shapes)(side, architecture)
+    halves = architecture["kind"] != "convolutional"
+    shapes = SHAPES[architecture["kind"]](side, architecture)
     require(isinstance(values, list) and len(values) == len(shapes), "not as many weights")
     weights = {}
     for value, (name, shape) in zip(values, shapes.items(), strict=True):
-        half = dense and name.endswith("/kernel")
+        half = halves and name.endswith("/kernel")
         weights[name] = tensor(value, name, "float16" if half else "float32", *shape)
     return weights
 
@@ -346,13 +400,14 @@ def read_bundle(data: bytes) -> Bundle:
     require(((steps >= 2.0**-40) & (steps <= 2.0**40)).all(), "step out of bounds")
     if architecture["kind"] == "dense":
         require(shape[:2] == (architecture["rows"], architecture["columns"]), "image size not taken")
+    if architecture["kind"] != "convolutional":
         require(architecture["qualities"] == len(steps), "other number of qualities")
     if context == "channel":
         model, tables = None, read_tables(tensors, len(steps), shape[2])
     else:
         tables = read_tables(tensors, 1, None)
         require(all(bounds for _, bounds in tables[0]), "certain table with a context model")
-        model = read_context(context, math.prod(shape), len(steps), len(tables[0]))
+        model = read_context(context, architecture, math.prod(shape), len(steps), len(tables[0]))
     weights = read_weights(values, side, architecture)
     digest = sha256(b"".join(value.encoding for value in values)).digest()
     require(digest == (inward if side == "encoder" else outward), "weights are not the pair's")
@@ -409,6 +464,25 @@ def read_run(decoder: RangeDecoder, table: Table, offsets: Integers) -> Integers
     return run
 
 
+def read_group(decoder: RangeDecoder, model: Context, row: list[Table], values: Integers) -> Integers:
+    """The elements [n, m] of one group or pass, of these outputs [n, 2 m]."""
+    m = values.shape[1] // 2
+    elements = np.zeros((len(values), m), np.int64)
+    mean = np.clip(values[:, :m], -(2**19), 2**19 - 1)
+    scale = np.clip(values[:, m:], 0, len(model.table_index) - 1)
+    tables, offsets = model.table_index[scale, mean % 16], mean >> 4
+    for table in np.unique(tables).tolist():
+        members = tables == table
+        elements[members] = read_run(decoder, row[table], offsets[members])
+    return elements
+
+
+def gained(model: Context, quality: int, elements: Integers, own: slice) -> Integers:
+    """The inputs `u` of these elements."""
+    products = np.clip(elements, -127, 127) * model.input_gain[quality, own] + 128
+    return np.asarray(np.clip(products >> 8, -127, 127))
+
+
 def read_elements(
     decoder: RangeDecoder, model: Context, row: list[Table], quality: int, count: int
 ) -> Integers:
@@ -425,15 +499,46 @@ def read_elements(
             hidden = np.hstack([hidden, np.clip(sums >> model.hidden_shift[g - 1], 0, 127)])
             sums = np.hstack([inputs, hidden]) @ outward * model.output_gain[quality, :, own].ravel()
             values += (sums + 2**23) >> 24
-        mean = np.clip(values[:, :m], -(2**19), 2**19 - 1)
-        scale = np.clip(values[:, m:], 0, len(model.table_index) - 1)
-        tables, offsets = model.table_index[scale, mean % 16], mean >> 4
-        for table in np.unique(tables).tolist():
-            members = tables == table
-            elements[:, own][members] = read_run(decoder, row[table], offsets[members])
-        gained = (np.clip(elements[:, own], -127, 127) * model.input_gain[quality, own] + 128) >> 8
-        inputs, n = np.hstack([inputs, np.clip(gained, -127, 127)]), n + m
+        elements[:, own] = read_group(decoder, model, row, values)
+        inputs, n = np.hstack([inputs, gained(model, quality, elements[:, own], own)]), n + m
     return elements
+
+
+def read_blocks(
+    decoder: RangeDecoder, model: Context, row: list[Table], quality: int, shape: list[int]
+) -> Integers:
+    """The symbols [N, h, w, C] of some images, by a spatial context model and its row of tables."""
+    count, height, width, channels = shape
+    rows, columns = height // 2, width // 2
+    elements = np.zeros((count, rows, columns, 4 * channels), np.int64)
+    inputs = np.zeros((count, rows + 2, columns + 2, 4 * channels), np.int64)  # a rim of blocks beyond
+    places = [(n, y, x) for n in range(count) for y in range(rows) for x in range(columns)]
+    for step in range(2 * len(model.groups)):
+        g, parity = divmod(step, 2)
+        starts = [sum(model.groups[:i]) for i in range(g + 2)]
+        own = slice(*starts[-2:])
+        blocks = [(n, y, x) for n, y, x in places if (y + x) % 2 == parity]
+        seen = []
+        for n, y, x in blocks:
+            near = inputs[n, y : y + 3, x : x + 3]
+            parts = [near[..., a:b].ravel() for a, b in pairwise(starts[:-1])]
+            if parity:
+                parts += [near[r, c, own] for r, c in ((0, 1), (1, 0), (1, 2), (2, 1))]
+            seen.append(np.concatenate([np.zeros(0, np.int64), *parts]))
+        values = np.tile(model.output_bias[quality, parity, :, own].ravel(), (len(blocks), 1))
+        if step and blocks:
+            inward, outward = model.matrices[step - 1]
+            sums = np.array(seen) @ inward + model.hidden_bias[quality, step - 1]
+            hidden = np.clip(sums >> model.hidden_shift[step - 1], 0, 127)
+            sums = np.hstack([seen, hidden]) @ outward
+            sums *= model.output_gain[quality, parity, :, own].ravel()
+            values += (sums + 2**23) >> 24
+        found = read_group(decoder, model, row, values)
+        for (n, y, x), new in zip(blocks, found, strict=True):
+            elements[n, y, x, own] = new
+            inputs[n, y + 1, x + 1, own] = gained(model, quality, new, own)
+    cells = elements.reshape(count, rows, columns, 2, 2, channels)
+    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(shape)
 
 
 def read_payload(payload: bytes, bundle: Bundle, quality: int, shape: list[int]) -> NDArray[np.int32]:
@@ -442,7 +547,10 @@ def read_payload(payload: bytes, bundle: Bundle, quality: int, shape: list[int])
     places = height * width
     decoder = RangeDecoder(payload)
     flat = np.zeros((count, channels * places), np.int64)
-    if bundle.context:
+    if bundle.context and bundle.context.spatial:
+        symbols = read_blocks(decoder, bundle.context, bundle.tables[0], quality, shape)
+        flat = symbols.transpose(0, 3, 1, 2).reshape(flat.shape)
+    elif bundle.context:
         elements = read_elements(decoder, bundle.context, bundle.tables[0], quality, count)
         flat[:, : elements.shape[1]] = elements
     else:
@@ -513,7 +621,8 @@ def read_packet(packet: bytes, bundle: Bundle) -> Decoded:
     require(quality < len(bundle.steps), "quality that the pair does not have")
 
     shape = grid(bundle.architecture, height, width)
-    if bundle.context or bundle.architecture["kind"] == "dense":
+    one_size = bundle.context and not bundle.context.spatial
+    if one_size or bundle.architecture["kind"] == "dense":
         require(shape == grid(bundle.architecture, *bundle.image), "image size that the pair does not take")
     claim = sum(count for count, _ in chunks) * math.prod(shape)
     require(claim <= MAX_SYMBOLS, "packet claims too many symbols")
@@ -565,6 +674,34 @@ def synthesise_dense(
     return image
 
 
+def space_to_depth(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    n, h, w, c = x.shape
+    blocks = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
+    return blocks.reshape(n, h // 2, w // 2, 4 * c)
+
+
+def synthesise_residual(
+    sizes: dict[str, Any], weights: dict[str, NDArray[Any]], codes: NDArray[np.float64], q: int
+) -> NDArray[np.float64]:
+    matrices = {name: array for name, array in weights.items() if name.endswith("kernel")}
+    weights = matrices | {
+        name: array[q] if name.startswith(("codes", "convolution", "residual")) else array
+        for name, array in weights.items()
+        if name not in matrices
+    }
+    z = space_to_depth(codes) * np.exp(weights["codes/log_gain"]) + weights["codes/bias"]
+    y = act(convolve(z, weights, "convolution_0"))
+    for i in range(sizes["blocks"]):
+        y = y + act(convolve(y, weights, f"residual_{i}")) @ weights[f"mix_{i}/kernel"]
+    y = act(convolve(y, weights, "convolution_1"))
+    y = convolve(depth_to_space(y), weights, "convolution_2")
+    y = y + depth_to_space(z @ weights["linear/kernel"] + weights["linear/bias"])
+    for _ in range(sizes["layers"]):
+        y = depth_to_space(y)
+    image: NDArray[np.float64] = np.clip(y, 0, 1)
+    return image
+
+
 def synthesise(bundle: Bundle, codes: NDArray[np.float32], quality: int = 0) -> NDArray[np.float64]:
     """The images [N, H, W, K], in 0 to 1 and of whole multiples of the stride, of some codes."""
     require(bundle.side == "decoder", "images need a decoder bundle")
@@ -572,6 +709,8 @@ def synthesise(bundle: Bundle, codes: NDArray[np.float32], quality: int = 0) -> 
     x = codes.astype(np.float64)
     if bundle.architecture["kind"] == "dense":
         return synthesise_dense(bundle.architecture, weights, x, quality)
+    if bundle.architecture["kind"] == "residual":
+        return synthesise_residual(bundle.architecture, weights, x, quality)
     for i in range(bundle.architecture["layers"]):
         kernel, bias = weights[f"transposed_{i}/kernel"], weights[f"transposed_{i}/bias"]
         n, h, w, _ = x.shape

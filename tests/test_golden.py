@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.architecture import Side
+from codec.architecture import Residual, Side
 from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
-from codec.context import from_elements, to_elements
+from codec.context import ContextModel, from_elements, to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.errors import DamagedPacketError, PacketError
@@ -23,12 +23,14 @@ from codec.packet_reader import read_packet
 from codec.packet_writer import write_compact, write_packet
 from codec.quantise import dequantise
 from codec.runs import encode_symbols
+from codec.spatial_context import SpatialContext, to_blocks
 from codec.tables import Table
 from tests import reference_reader
 from tests.conftest import random_weights
 from tests.context_models import predicted
 from tests.golden import make
 from tests.random_pairs import BUNDLES, foreign_payloads, random_bundle, random_dense, random_packets
+from tests.spatial_models import predicted_blocks
 
 FOLDER = Path(make.__file__).parent
 
@@ -130,6 +132,68 @@ SHA256: dict[str, str] = {
     "extremes.symbols.npy": "3fa12edeabe0ff2ed8ca30bea420b1165b4620822ff16f861118a634344c692e",
     "pair.decoder.msgpack": "20a2f9d6cb4edcceebc2671be22596f5c955624706805e3b43859ce6c07497ee",
     "pair.encoder.msgpack": "7c43d152249c200a2a2bc341f1ce62a7e5145f9f2227247f9b4259108b1c6d56",
+    "residual-batch-0.images.npy": "5ec834aa35183b488cde65dd0cec58a3426cdb14ac9348fde21214cdedf8dbea",
+    "residual-batch-0.packet": "995b7cc9244f372c16c96363a783818fd0d8b1276579f3dc2a997efdef3bf24c",
+    "residual-batch-0.symbols.npy": "14b301e4146a68372472e16bead518662056b6fc0de365342e9adaf60872aba8",
+    "residual-batch-1.images.npy": "f6c796449f6a89c5f75cc61fdb91c13491aa92e61101397cc77c2018c15d2e82",
+    "residual-batch-1.packet": "c7d6072171461debb326c580afc414ebd18154a3cf3d6ade146b50e4d355fc8f",
+    "residual-batch-1.symbols.npy": "8e870f2e87ac2deb7d3e6420f9f3f8d9b09cb0da4f0e50b7eaec6830cc841081",
+    "residual-batch-2.images.npy": "fb58dc9a3dbe877a5703e01b67b38437d0264645bca42b6075bac7dd09d1b263",
+    "residual-batch-2.packet": "379e0b1db3a3d07744067b8fb6513d99dccb48b9566164233d61284498656a94",
+    "residual-batch-2.symbols.npy": "f938298e0faab136103c46215c17412b9c06332aea260a6022d4fe5fb76a7f59",
+    "residual-batch-sized.images.npy": "458aa2892725aefc967dcf0064bcfb5c8fb5ac5dbaf4491c32acc24ef260ed7c",
+    "residual-batch-sized.packet": "65bbe3a48c75e48600e417c18a8cfbdf64289e6127385e369837e1a3cb590325",
+    "residual-batch-sized.symbols.npy": "4f113c88f33b21c211786e6711c68fe19ce88ec864a11a17a8608a610c6f9e2a",
+    "residual-compact-0.images.npy": "c3c6babe2199db2a89c1962e4e5929d3a862e344c6474a24ec9a7e24c127c441",
+    "residual-compact-0.packet": "cf08157f4fb9c4ac7af5d2b5d545c77d61681ae14d0d9bb20ed35e52d171c8ed",
+    "residual-compact-0.symbols.npy": "d0495afa05933d286a644e051296ac7fa3de9ba274e82e6829b576fe1c01c143",
+    "residual-compact-1.images.npy": "3d76b8c2feea1cc53729ab20dbe837ee30608ced733babf446d6b33bd3c2acda",
+    "residual-compact-1.packet": "0e776836e0111d279c4ee80aa80355f4301a190204669a5dbb09326eca2c5635",
+    "residual-compact-1.symbols.npy": "702cc8e764905b4fd7318ed5b559210bd42d830a2e279beaea96ceb005c8872c",
+    "residual-compact-2.images.npy": "308305ab1d191581baf25742deaaef1340c9f6f803a2a4ecccaa7fe4c93fafe8",
+    "residual-compact-2.packet": "69a8b46d4690adbccf0f5c0133899f9e21fc8afff3b3a7368dfa9cb2636961ea",
+    "residual-compact-2.symbols.npy": "ca888e7f90efb995d4228b7b4187aef5a346949d6970d0c72aa4078fda818e74",
+    "residual-escape-compact.images.npy": "c663d1fceb5e9b9505ab8f3459701cedc9b8c594bf35599c7872888b81f4861f",
+    "residual-escape-compact.packet": "94581fa93167ad596ee7889316c57604b8d20b8658834a4b34644f2af7ef84fe",
+    "residual-escape-compact.symbols.npy": "68de2753cb603976fbb43e28e9565ec985c359e2a0a238b895d3257319dd7eaf",
+    "residual-escapes.images.npy": "f28cf98861ee8e3b9c4f028e8088e9a7effae895edee7b796f457d0be6be7a37",
+    "residual-escapes.packet": "eb92c7c2c4979a3af983b94c8649850da74b7e445d0e1d8d418fd802343a984c",
+    "residual-escapes.symbols.npy": "97278a4ede16793d701da2f5fd523d7316908446fce4e0f4ef944dac725da23e",
+    "residual-extremes-0.images.npy": "c9578eca5c072bd65b50c6cc7466b64642f5a313a25160097fcb2fde2b7b6827",
+    "residual-extremes-0.packet": "9e6960ff1e53122c16124a06065419fd758334f681e9dc7866bd9b3a6a552618",
+    "residual-extremes-0.symbols.npy": "412ab11cbfa64c9db582f02f7e466ad6b797563a3f10a96244b45c8c8497319f",
+    "residual-extremes-1.images.npy": "f71910277266b9bc0e97a28b0dbfde614d4f8b030a0827e827a995c705a919ab",
+    "residual-extremes-1.packet": "e04642561c6b3d93ff884e492e06d86d297d4f1e0c18faf0967e63ca045156ec",
+    "residual-extremes-1.symbols.npy": "94ee3663e7451bafd0f37625b355b5e64cfbabf3fd9d6a3b7dd3ebe95959323a",
+    "residual-extremes-2.images.npy": "e8770467c0e17d6dd05509e6120eb36debd620290ea2e9ff5ce4a2e3aa198475",
+    "residual-extremes-2.packet": "2a585c00ba80ed5c55d3e38b89422bbce25d7c4fcc52afcc10a6ceb0bb6ca1f3",
+    "residual-extremes-2.symbols.npy": "9141c4b68e3d902fa50784570b43a9981db638a7c4b7c238c6171e8ec74a7229",
+    "residual-pair.decoder.msgpack": "9ab4e37ec44793675011aee01db277eb730edb12d3c5251bb89678ab3822afa6",
+    "residual-pair.encoder.msgpack": "47955674da08c38d9f641babd412b033a63e145704cc310bf1c27a7d7c458c0e",
+    "residual-single-0.images.npy": "89ccaa6067e197bccf6b66a38da0324861ab023c89856933bc323098860fca22",
+    "residual-single-0.packet": "5d78c4799300f93bf51326ced755f8018e748059aac1fac6aba57a740c6766d7",
+    "residual-single-0.symbols.npy": "707fb5f7e20a976854c37ab87b4e874c2da414acf9d82a052965045b69e77a3c",
+    "residual-single-1.images.npy": "39fbe1938c6d93904f797841e0b39e8d083ccfab506ecadd286411066a93473e",
+    "residual-single-1.packet": "e741bca35a419552554da984d811383ecc263401eb6429d88d7bdff1365c9091",
+    "residual-single-1.symbols.npy": "e31dafd7be602bd8cab8c30e600f07f206e68271ae5586aa86cc8cc7af15648d",
+    "residual-single-2.images.npy": "e7aea87c4170c919f8dd3f08175c9c9da4a9cb18921093f421167c60d3dd9de6",
+    "residual-single-2.packet": "67c910fc3af773b2eb839736d466220fd05be87f1501010843bbb51516cb0f2d",
+    "residual-single-2.symbols.npy": "4fac046c569dba19b75809adf71e60e36d342170089234a61607aa23408fe938",
+    "residual-single-pixel.images.npy": "d6dd00357acd595fe3160805ecaada466ecc373728a25e2e9f9d9ca9f5875d50",
+    "residual-single-pixel.packet": "1b8c1777b754b9fc4a6b51264eebe103be08374fc36c6709f0547fedf52185bc",
+    "residual-single-pixel.symbols.npy": "625091f7bf154283034aa25e5b610b71293c08753d81952f0fc449845aa7564a",
+    "residual-single-sized.images.npy": "9082856dcdae82c3aa57c28d31fa372f010f0c5aaaa1ca3b1882834cc8c0f406",
+    "residual-single-sized.packet": "60f65b2d90d2dfce25e2ca6d766de57142a1b1da85570a2a1a53aa88c828ac8b",
+    "residual-single-sized.symbols.npy": "174bf5e55421660a70936b726d19c71c85e4adc969e90bd91a8ad10d82d6b0db",
+    "residual-stream-empty.images.npy": "ed1124c673d3e4bae7cde57bcc49561fbaf3869b5fcd13288f077709c04f4b50",
+    "residual-stream-empty.packet": "40e64463fbb4b95b68f0d6fb79e65098f7506bbf908ab5cacdb4c44c1a7834f2",
+    "residual-stream-empty.symbols.npy": "bba88a436d69190c9c1cf7b83349f384a887057993efcf2015590d002bf2896e",
+    "residual-stream-named.images.npy": "b3e749383dc73b2c0b89ea7d633475416bd4c4eaaf7b6a48868d14420f1d1ca4",
+    "residual-stream-named.packet": "bbcd9274d083a803e39f4392528ac4e616be701aa0e1a12f306c2121b6dc59e3",
+    "residual-stream-named.symbols.npy": "d1451553c479b56dad9077d0a1037ff1cdb1a9a69f23f2d1f1816add38bfb5e9",
+    "residual-stream-sized.images.npy": "fa4a450bcca601633457574d18c8589bf5f60cc72242e26862a03bd86562753c",
+    "residual-stream-sized.packet": "b12bdbff3f2cad31f2ab3e01c0a936c5167e79500cd91d4b552136e3e93079fd",
+    "residual-stream-sized.symbols.npy": "86c6bcdfe5d2a65f4561d60de9311126c1bf44773fbb62cce588c572eac42ff6",
     "single-0.images.npy": "f60c313d73dd3434aa70b9e41a274a5aaffa7ed6915f60d78bd9bbab758a5441",
     "single-0.packet": "c14a4b5408f38d9dca1392fdf5d6c68887633f16f1e4fce81b7920545187972b",
     "single-0.symbols.npy": "7a17afce1e302e3b6e7219666255b36aa9fb854bda17d9408e4152d2c8994d25",
@@ -163,10 +227,14 @@ NAMES = {
     "dense-single-sized": ("one image.png",),
     "dense-escapes": ("black", "white", "halves", "ramp"),
     "dense-stream-named": tuple(f"{i}.png" for i in range(6)),
+    "residual-single-sized": ("one image.png",),
+    "residual-batch-sized": ("a.png", "zwölf.png", "三"),
+    "residual-escapes": ("black", "white", "halves", "ramp"),
+    "residual-stream-named": tuple(f"{i}.png" for i in range(6)),
 }
 
 QUALITIES = 3
-PAIRS = {"": make.SEED, make.DENSE: make.DENSE_SEED}
+PAIRS = {"": make.SEED, make.DENSE: make.DENSE_SEED, make.RESIDUAL: make.RESIDUAL_SEED}
 """What the names of a pair's files begin with, and the seed that its provenance states."""
 Symbols = NDArray[np.int32]
 
@@ -187,7 +255,7 @@ def levels_apart(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 def prefix_of(name: str) -> str:
     """What the names of the files of a packet's pair begin with."""
-    return make.DENSE if name.startswith(make.DENSE) else ""
+    return next((prefix for prefix in PAIRS if prefix and name.startswith(prefix)), "")
 
 
 @pytest.fixture(scope="module")
@@ -211,12 +279,14 @@ def test_a_golden_file_is_the_one_that_was_made(name: str) -> None:
 
 
 def test_golden_files_are_never_made_again() -> None:
-    with pytest.raises(SystemExit, match=r"dense-pair\.encoder.* pair\.encoder\.msgpack.*never made again"):
+    with pytest.raises(
+        SystemExit, match=r"dense-pair\.encoder.* pair\.encoder.* residual-pair\.encoder.*never made again"
+    ):
         make.main()
 
 
 def test_golden_files_are_small() -> None:
-    assert sum(len(golden(name)) for name in SHA256) < 60_000
+    assert sum(len(golden(name)) for name in SHA256) < 120_000
 
 
 def test_the_golden_packets_have_every_framing_and_quality_and_use_escapes() -> None:
@@ -242,7 +312,7 @@ def test_the_golden_packets_have_every_framing_and_quality_and_use_escapes() -> 
 
 def test_the_golden_packets_of_the_context_model_use_all_of_it() -> None:
     pair = read_bundle(golden(f"{make.DENSE}pair.encoder.msgpack")).pair
-    assert pair.context is not None
+    assert isinstance(pair.context, ContextModel)
     kinds = set()
     for quality in range(QUALITIES):
         escapes, seen, offsets = 0, set(), set()
@@ -270,6 +340,36 @@ def test_the_golden_packets_of_the_context_model_use_all_of_it() -> None:
     assert kinds >= {("stream", 1, True, False), ("stream", 0, False, True), ("stream", 2, False, False)}
 
 
+def test_the_golden_packets_of_the_spatial_context_model_use_all_of_it() -> None:
+    pair = read_bundle(golden(f"{make.RESIDUAL}pair.encoder.msgpack")).pair
+    assert isinstance(pair.context, SpatialContext)
+    low, escape = (np.array([getattr(table, name) for table in pair.tables[0]]) for name in ("low", "escape"))
+    kinds, grids = set(), set()
+    for quality in range(QUALITIES):
+        escapes, seen, offsets = 0, set(), set()
+        for name in PACKETS:
+            header = read_packet(golden(f"{name}.packet"))[0]
+            symbols = array(f"{name}.symbols.npy")
+            if prefix_of(name) != make.RESIDUAL or header.quality != quality:
+                continue
+            kinds.add((header.framing, header.quality, header.named, header.shape is not None))
+            if len(symbols):
+                blocks = to_blocks(symbols)
+                grids.add(blocks.shape[1:3])
+                index, moved = predicted_blocks(pair.context, quality, blocks)
+                least = low[index] + moved
+                escapes += int(((blocks < least) | (blocks >= least + escape[index])).sum())
+                seen |= set(index.ravel().tolist())
+                offsets |= set(moved.ravel().tolist())
+        assert escapes > 50
+        assert seen == set(range(len(pair.tables[0])))
+        assert len(offsets) > 8
+        assert kinds >= {(framing, quality, False, False) for framing in ("single", "batch", "compact")}
+    assert kinds >= {("single", 1, True, True), ("batch", 2, True, False), ("batch", 2, True, True)}
+    assert kinds >= {("stream", 1, True, False), ("stream", 0, False, True), ("stream", 2, False, False)}
+    assert grids == {(1, 1), (1, 13), (2, 2), (2, 3), (3, 5), (3, 6)}
+
+
 # The library
 
 
@@ -279,7 +379,7 @@ def test_a_golden_bundle_is_read_and_written_again_to_the_byte(prefix: str, side
     data = golden(f"{prefix}pair.{side}.msgpack")
     bundle = read_bundle(data, side)
     assert write_bundle(bundle) == data
-    name = "random dense" if prefix == make.DENSE else "random"
+    name = f"random {prefix.removesuffix('-')}".strip()
     assert bundle.provenance == {"name": name, "seed": PAIRS[prefix]}
 
 
@@ -392,7 +492,7 @@ def test_both_readers_find_the_symbols_of_a_hundred_random_packets(seed: int, ki
 @pytest.mark.parametrize("kind", BUNDLES)
 def test_both_readers_agree_on_payloads_that_no_writer_made(kind: str) -> None:
     outcomes = {"same": 0, "zero": 0, "string": 0, "escaped": 0, "longer": 0}
-    if kind == "context":
+    if kind != "channel":
         outcomes["beyond 16 bits"] = 0
     for rng, mine, theirs, packet, symbols in random_packets(5, kind):
         header, _ = read_packet(packet)
@@ -476,3 +576,36 @@ def test_the_second_readers_float64_images_of_dense_pairs_are_within_a_level(see
         assert levels_apart(255 * reference_reader.synthesise(theirs, codes, quality), images) <= 1
         told.append(images)
     assert all((told[0] != images).any() for images in told[1:])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_second_readers_float64_images_of_residual_pairs_are_within_a_level(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layers, channels, code, half = (int(number) for number in rng.integers(1, 4, 4))
+    architecture = Residual(
+        image_channels=channels,
+        code_channels=code,
+        layers=layers,
+        filters=2 * half,
+        blocks=seed % 3,
+        qualities=2,
+    )
+    weights = random_weights(architecture, "decoder", seed)
+    for name in ("linear/kernel", "linear/bias", "convolution_2/kernel", "convolution_2/bias"):
+        weights[name] = weights[name] / 16
+    weights["codes/log_gain"] /= 2
+    weights["linear/bias"] += np.float32(0.5)
+    steps = np.ones((2, code), np.float32)
+    tables = ((Table(0, np.zeros(0, np.int64)),) * code,) * 2
+    pair = Pair(architecture, 8, 8, steps, tables, bytes(32), weights_digest(weights))
+    data = write_bundle(Bundle("decoder", pair, weights))
+    theirs, decoder = reference_reader.read_bundle(data), Decoder(read_bundle(data))
+    codes = rng.integers(-6, 7, (5, 6, 4, code)).astype(np.float32)
+    told = []
+    for quality in range(2):
+        images = decoder.images(codes, quality=quality)
+        assert images.shape == (5, 6 << layers, 4 << layers, channels)
+        assert ((images > 0) & (images < 255)).mean() > 0.4
+        assert levels_apart(255 * reference_reader.synthesise(theirs, codes, quality), images) <= 1
+        told.append(images)
+    assert (told[0] != told[1]).any()

@@ -39,9 +39,9 @@ LIMITS = Limits(
 _GOLDEN = Path(__file__).parents[1] / "golden"
 DECODERS = [
     Decoder(read_bundle((_GOLDEN / f"{name}.decoder.msgpack").read_bytes(), "decoder"), LIMITS)
-    for name in ("pair", "dense-pair")
+    for name in ("pair", "dense-pair", "residual-pair")
 ]
-"""One pair with a table for each channel, one with a context model."""
+"""One pair with a table for each channel, one with a context model, one with a spatial one."""
 
 BATCH, STREAM, SHAPE, NAMES = 1, 2, 4, 8
 SIZES = ((8, 8), (7, 8), (5, 5), (1, 1), (11, 5), (3, 40), (65535, 65535), (1, 65535), (0, 8))

@@ -26,7 +26,7 @@ PAIRS = [
         Encoder(read_bundle((_GOLDEN / f"{name}.encoder.msgpack").read_bytes()), LIMITS),
         Decoder(read_bundle((_GOLDEN / f"{name}.decoder.msgpack").read_bytes()), LIMITS),
     )
-    for name in ("pair", "dense-pair")
+    for name in ("pair", "dense-pair", "residual-pair")
 ]
 TYPES = ("u1", "<f4", "<f2", "<f8", ">f4", "?", "i1", "<i4", "<c8", "<U1", "S1", "<M8[s]", "V3", "O")
 NAMES = ("a.png", "b", "", ".", "a/b", "\u4e09", "\ud800", "x" * 256, None, 5)
@@ -40,7 +40,7 @@ FIELDS = struct.Struct("<BBBBBB4B")
 def check(data: bytes) -> str:
     """Encode, decode, and compare with the stages one by one."""
     pair, kind, axes, quality, flags, seed, *sides = _fields(data)
-    encoder, decoder = PAIRS[pair % 2]
+    encoder, decoder = PAIRS[pair % len(PAIRS)]
     images = _images(TYPES[kind % len(TYPES)], tuple(sides[: axes % 6]), data[FIELDS.size :])
     options: dict[str, Any] = {"quality": None if quality == 255 else quality, "compact": bool(flags & 1)}
     names = None
@@ -103,7 +103,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
     for _ in range(pick(rng, (1, 1, 2, 3))):
         kind = int(rng.random() * 7)
         if kind == 0:
-            fields[0] = int(rng.random() * 2)
+            fields[0] = int(rng.random() * len(PAIRS))
         elif kind == 1:
             fields[1] = int(rng.random() * 2) if rng.random() < 0.8 else rng.getrandbits(8)
         elif kind == 2:

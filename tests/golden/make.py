@@ -16,19 +16,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Convolutional, Dense
+from codec.architecture import Convolutional, Dense, Residual
 from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_writer import write_bundle
-from codec.context import from_elements
+from codec.context import ContextModel, from_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.packet import Chunk, Header
 from codec.packet_writer import StreamWriter, write_packet
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN, quantise
 from codec.runs import encode_symbols
+from codec.spatial_context import SpatialContext
 from codec.tables import TOTAL, Table
 from tests.conftest import random_pair, random_weights
 from tests.context_models import anything, likely, make_model
+from tests.spatial_models import likely_symbols, make_spatial_model
 
 FOLDER = Path(__file__).parent
 SUFFIXES = (".msgpack", ".npy", ".packet")
@@ -38,6 +40,10 @@ SEED = 16
 DENSE = "dense-"
 """What the names of the files of the pair with dense layers and a context model begin with."""
 DENSE_SEED = 17
+
+RESIDUAL = "residual-"
+"""Of the residual pair, which has a spatial context model."""
+RESIDUAL_SEED = 18
 
 Symbols = NDArray[np.int32]
 Packets = dict[str, tuple[bytes, Symbols]]
@@ -104,9 +110,9 @@ class Maker:
         whole = np.concatenate(chunks) if chunks else np.empty((0, *self.pair.code_shape), np.int32)
         self.made[name] = stream(self.encoder, header, chunks, names), whole
 
-    def add_symbols(self, name: str, symbols: Symbols, quality: int) -> None:
+    def add_symbols(self, name: str, symbols: Symbols, quality: int, **options: Any) -> None:
         payload = encode_symbols(symbols, self.pair, quality)
-        header = Header("batch", quality, self.pair.digest[:4])
+        header = Header("batch", quality, self.pair.digest[:4], **options)
         self.made[name] = write_packet(header, Chunk(0, len(symbols), payload)), symbols
 
 
@@ -197,12 +203,77 @@ def dense_packets(encoder: Encoder) -> Packets:
 
     rng = np.random.default_rng(74)
     pair = maker.pair
-    assert pair.context is not None
+    assert isinstance(pair.context, ContextModel)
     for quality in range(encoder.qualities):
         elements = likely(rng, pair.context, pair.tables[0], quality, 20, odd=0.05)
         elements[::5] = anything(rng, 4, pair.context.elements)
         elements[5:7, ::4], elements[5:7, 1::4] = SYMBOL_MIN, SYMBOL_MAX
         maker.add_symbols(f"extremes-{quality}", from_elements(elements, pair.code_shape), quality)
+    return maker.made
+
+
+def residual_bundles() -> list[Bundle]:
+    """A residual pair that knows three qualities, and a spatial context model of three groups."""
+    rng = np.random.default_rng(RESIDUAL_SEED)
+    architecture = Residual(code_channels=2, layers=1, filters=4, blocks=1, qualities=3)
+    gains = np.log([1, 2, 4], dtype=np.float32)[:, None]
+    analysis = random_weights(architecture, "encoder", RESIDUAL_SEED)
+    analysis["codes/log_gain"] = analysis["codes/log_gain"] / 4 + gains
+    synthesis = random_weights(architecture, "decoder", RESIDUAL_SEED + 1)
+    synthesis["codes/log_gain"] = synthesis["codes/log_gain"] / 4 - gains
+    for name in ("linear/kernel", "convolution_2/kernel", "linear/bias", "convolution_2/bias"):
+        synthesis[name] = synthesis[name] / 8
+    synthesis["linear/bias"] += np.float32(0.5)
+
+    tables = []
+    for reach, entries in ((2, 6), (3, 7), (4, 10), (6, 15), (9, 20), (12, 26), (20, 40), (0, 9), (7, 9)):
+        frequencies = 1 + rng.multinomial(TOTAL - entries, rng.dirichlet(np.full(entries, 2.0)))
+        tables.append(Table(-reach, frequencies.astype(np.int64)))
+    model = make_spatial_model(rng, (1, 2, 5), 3, 3, len(tables), kind="lively")
+    model = replace(model, output_gain=model.output_gain // 4)
+    pair = Pair(
+        architecture,
+        8,
+        8,
+        np.ones((3, 2), np.float32),
+        (tuple(tables),),
+        weights_digest(analysis),
+        weights_digest(synthesis),
+        model,
+    )
+    provenance = {"name": "random residual", "seed": RESIDUAL_SEED}
+    return [Bundle("encoder", pair, analysis, provenance), Bundle("decoder", pair, synthesis, provenance)]
+
+
+def residual_packets(encoder: Encoder) -> Packets:
+    """Of the residual pair: of grids of one block, of odd numbers of blocks, and of one row."""
+    maker = Maker(encoder)
+    add, symbols = maker.add, maker.symbols
+    for quality in range(encoder.qualities):
+        add(f"single-{quality}", noise(1, 8, 8, 80 + quality), quality)
+        add(f"compact-{quality}", noise(1, 8, 8, 90 + quality), quality, compact=True)
+        add(f"batch-{quality}", noise(4, 8, 8, 100 + quality), quality)
+    add("single-pixel", noise(1, 1, 1, 110), 2)
+    add("single-sized", noise(1, 11, 21, 111), 1, names=["one image.png"])
+    add("batch-sized", noise(3, 3, 50, 112), 2, names=["a.png", "zwölf.png", "三"])
+    add("escapes", shapes_and_edges(8, 8), 2, names=["black", "white", "halves", "ramp"])
+    add("escape-compact", shapes_and_edges(8, 8)[1:2], 2, compact=True)
+
+    images = np.concatenate([noise(4, 8, 8, 113), shapes_and_edges(8, 8)[2:]])
+    parts = [symbols(images[a:b], 1) for a, b in ((0, 2), (2, 3), (3, 6))]
+    maker.add_stream("stream-named", parts, 1, names=[f"{i}.png" for i in range(6)])
+    wide = noise(5, 5, 9, 114)
+    maker.add_stream("stream-sized", [symbols(wide[:2], 0), symbols(wide[2:], 0)], 0, shape=(5, 9))
+    maker.add_stream("stream-empty", [], 2)
+
+    rng = np.random.default_rng(115)
+    pair = maker.pair
+    assert isinstance(pair.context, SpatialContext)
+    for quality in range(encoder.qualities):
+        found = likely_symbols(rng, pair.context, pair.tables[0], quality, (6, 6, 10), odd=0.05)
+        found[::3] = anything(rng, 2, found[0].size).reshape(2, *found.shape[1:])
+        found[1, ::2], found[1, 1::2] = SYMBOL_MIN, SYMBOL_MAX
+        maker.add_symbols(f"extremes-{quality}", found, quality, shape=(11, 18))
     return maker.made
 
 
@@ -228,7 +299,12 @@ def dense() -> dict[str, bytes]:
     return contents(DENSE, dense_bundles(), dense_packets)
 
 
-PAIRS = {"": convolutional, DENSE: dense}
+def residual() -> dict[str, bytes]:
+    """The files of the residual pair, by their names."""
+    return contents(RESIDUAL, residual_bundles(), residual_packets)
+
+
+PAIRS = {"": convolutional, DENSE: dense, RESIDUAL: residual}
 
 
 def main() -> None:
