@@ -15,6 +15,7 @@ from codec import errors
 ROOT = Path(__file__).parents[1]
 
 PUBLIC = [
+    "Band",
     "Bundle",
     "BundleError",
     "CodecError",
@@ -33,6 +34,7 @@ PUBLIC = [
     "MissingExtraError",
     "OptionError",
     "PacketError",
+    "Picture",
     "PublicKey",
     "Salvaged",
     "SealError",

@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from codec.keys import PublicKey, SealingKey, SigningKey
     from codec.limits import Limits
     from codec.loading import pretrained
+    from codec.mixed_decoder import Band, Picture
     from codec.salvage import Salvaged
     from codec.sealing import seal, unseal
     from codec.signing import sign_bundle, verify_bundle
 
 __all__ = [
+    "Band",
     "Bundle",
     "BundleError",
     "CodecError",
@@ -58,6 +60,7 @@ __all__ = [
     "MissingExtraError",
     "OptionError",
     "PacketError",
+    "Picture",
     "PublicKey",
     "Salvaged",
     "SealError",
@@ -81,11 +84,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Band": "mixed_decoder",
     "Bundle": "bundle",
     "Decoded": "decoder",
     "Decoder": "decoder",
     "Encoder": "encoder",
     "Limits": "limits",
+    "Picture": "mixed_decoder",
     "PublicKey": "keys",
     "Salvaged": "salvage",
     "SealingKey": "keys",

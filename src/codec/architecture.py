@@ -97,6 +97,15 @@ class Architecture(ABC):
         """Whether the networks can take images of this size."""
 
     @abstractmethod
+    def margin(self, side: Side) -> int | None:
+        """How many pixels around a part of a picture one half looks at to make that part.
+
+        The part begins and ends at whole multiples of ``alignment``, and so does what is around it: the codes
+        of the part depend on pixels no further away (encoder), its pixels on codes no further away (decoder).
+        At most ``codec.tiles.MOST_MARGIN``; None where a half looks at all of the picture.
+        """
+
+    @abstractmethod
     def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""
 
@@ -162,6 +171,15 @@ class Convolutional(Architecture):
     def takes(self, height: int, width: int) -> bool:
         """Any size."""
         return True
+
+    def margin(self, side: Side) -> int:
+        """The width of one code, for both halves.
+
+        In the analysis the convolution of layer i reaches 2^i pixels, all of them together stride - 1. In the
+        synthesis the last convolution reaches one pixel, and so one value of what each transposed convolution
+        takes, up to one code.
+        """
+        return self.stride
 
     def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""
@@ -233,6 +251,10 @@ class Dense(Architecture):
     def takes(self, height: int, width: int) -> bool:
         """The sizes that pad to ``rows`` x ``columns`` cells."""
         return self.code_shape(height, width)[:2] == (self.rows, self.columns)
+
+    def margin(self, side: Side) -> None:
+        """None: dense layers mix the whole grid."""
+        return None
 
     def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""
