@@ -70,6 +70,7 @@ class MixedEncoder:
             for part, payload in zip(group, in_threads(lambda part: part.payload(), group), strict=True):
                 taken = None if names is None or part.tile else tuple(islice(names, part.count))
                 yield writer.chunk(part.count, payload, taken, part.size, part.tile)
+            group.clear()  # before others are read
         if names is not None and next(names, None) is not None:
             raise ImageError("image names: expected one for each image, found more")
         yield writer.trailer()
