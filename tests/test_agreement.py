@@ -5,11 +5,12 @@ from tests.agreement import MUTANTS, agree
 
 def test_both_readers_agree_on_random_packets_and_on_mutants_of_them() -> None:
     whole, mutants = agree(200, seed=1)
-    assert whole.total() == 200
-    assert mutants.total() == 200 * MUTANTS
+    assert whole.total() == 220
+    assert mutants.total() == 220 * MUTANTS
     for framing in ("single", "batch", "stream", "compact"):
         for context in ("by channel", "context model"):
             assert any(told.startswith(f"the same, {framing}") and context in told for told in whole)
     assert any("with names" in told for told in whole)
+    assert any("mixed" in told and "in tiles" in told for told in whole)
     assert {told.split(",")[0] for told in whole} == {"the same"}
     assert {"the same", "refused by both"} <= {told.split(",")[0] for told in mutants}
