@@ -407,7 +407,7 @@ def test_both_readers_find_the_pictures_of_a_golden_mixed_packet(
     assert levels_apart(images, array(f"{name}.images.npy")) <= 1
     names = [f"{i}.png" if name == "mixed-tiles" else None for i in range(len(sizes))]
     assert [picture.name for picture in pictures] == names
-    assert [(picture.names or [None])[0] for picture in theirs] == names
+    assert [picture.names[0] if picture.names else None for picture in theirs] == names
 
 
 @pytest.mark.parametrize("name", MIXED)

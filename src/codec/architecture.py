@@ -252,7 +252,7 @@ class Dense(Architecture):
         """The sizes that pad to ``rows`` x ``columns`` cells."""
         return self.code_shape(height, width)[:2] == (self.rows, self.columns)
 
-    def margin(self, side: Side) -> None:
+    def margin(self, side: Side) -> int | None:
         """None: dense layers mix the whole grid."""
         return None
 

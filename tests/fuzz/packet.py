@@ -261,7 +261,8 @@ class Parts:
         """Whether the images of a chunk are whole once it has come, if that can be read."""
         if not self.head[2] & BATCH:
             return True
-        numbers, at = [], 0
+        numbers: list[int] = []
+        at = 0
         while len(numbers) < 3:
             end = at
             while end < len(body) and body[end] > 127:

@@ -241,10 +241,8 @@ def mixed() -> dict[str, bytes]:
 
     Their arrays are flat: the symbols of one picture after the other, in 16 bits, and their pixels.
     """
-    encoder, decoder = (
-        half(read_bundle((FOLDER / f"pair.{side}.msgpack").read_bytes(), side))
-        for half, side in ((Encoder, "encoder"), (Decoder, "decoder"))
-    )
+    encoder = Encoder(read_bundle((FOLDER / "pair.encoder.msgpack").read_bytes(), "encoder"))
+    decoder = Decoder(read_bundle((FOLDER / "pair.decoder.msgpack").read_bytes(), "decoder"))
     files = {}
     for quality, (name, sizes) in enumerate(MIXED_SIZES.items()):
         pictures = [noise(1, *size, 80 + i)[0] for i, size in enumerate(sizes)]
