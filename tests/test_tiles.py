@@ -19,6 +19,7 @@ from codec.encoder import Encoder
 from codec.packet_reader import read_packet
 from codec.synthesis import ConvolutionalSynthesis
 from codec.tiles import MOST_MARGIN, TILE, aligned, longest_window, look, tile_count, tile_span, tiles_along
+from tests.conftest import random_pair
 
 # Geometry
 
@@ -196,3 +197,27 @@ def test_many_tiles_have_no_seams_but_where_a_half_looks_at_tiles_alone(
         assert (apart > 0).mean() <= 1e-4
     else:
         assert (apart > 1).mean() > 1e-3, "the tests of seams would not see one"
+
+
+class Aligned(Convolutional):
+    """Pads to twice the width of its codes."""
+
+    @property
+    def alignment(self) -> int:
+        return 2 * self.stride
+
+    def margin(self, side: Side) -> int:
+        return self.alignment
+
+
+@pytest.mark.parametrize("size", [(3, 1037), (518, 9)])
+def test_tiles_are_padded_to_the_alignment_where_that_is_more_than_a_code(size: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, *size, 1), np.uint8)
+    bundles = random_pair(Aligned(code_channels=2, layers=2, filters=2), images[:, :40, :40])
+    encoder, decoder = Encoder(bundles[0]), Decoder(bundles[1])
+    at_once = encoder.encode(images[3])
+    tiled = b"".join(encoder.encode_pictures([images[3]]))
+    [symbols] = decoder.picture_symbols(tiled)
+    np.testing.assert_array_equal(symbols, decoder.symbols(at_once)[0], strict=True)
+    [picture] = decoder.decode_pictures(tiled)
+    assert np.abs(picture.image.astype(int) - decoder.decode(at_once)[0]).max() <= 1

@@ -193,7 +193,7 @@ LARGEST = (1 << 31) - 1
     [
         (
             (1, place(LARGEST, 1024, 0)),
-            "pixels of one picture|symbols in|expected tile 1 of",
+            "pixels of one picture|symbols decoded|expected tile 1 of",
         ),
         ((1, place(LARGEST, LARGEST, 0)), "in at most 4,294,967,296 tiles, found 2147483647x2147483647"),
         ((1, place(1 << 31, 1, 0)), "image sides of 1 to 2,147,483,647 pixels .*, found 2147483648x1"),
