@@ -8,16 +8,18 @@ from types import NoneType
 
 import numpy as np
 
+from codec import inspect
 from codec.context import ContextModel
 from codec.decoder import Decoder
 from codec.errors import CodecError, LimitError
+from codec.inspection import PacketReport
 from codec.limits import Limits
 from codec.packet_reader import read_packet
 from codec.quantise import dequantise
 from codec.spatial_context import SpatialContext
 from tests import reference_reader
 from tests.fuzz.packet import mutate
-from tests.random_pairs import BUNDLES, random_packets
+from tests.random_pairs import BUNDLES, random_mixed_packets, random_packets
 
 __all__ = ["agree", "compare"]
 
@@ -37,12 +39,21 @@ def compare(packet: bytes, mine: Decoder, theirs: reference_reader.Bundle) -> st
     library takes them.
     """
     try:
+        header, _ = read_packet(packet, mine.limits)
+        if header.framing == "mixed":
+            return _compare_mixed(packet, mine, theirs)
         symbols = mine.symbols(packet)
     except LimitError:
         return "over the limits"
     except CodecError as error:
         try:
             reference_reader.read_packet(packet, theirs)
+        except ValueError:
+            pass
+        else:
+            raise AssertionError(f"refused by the library alone: {error}") from None
+        try:
+            reference_reader.read_mixed(packet, theirs)
         except ValueError:
             return f"refused by both, {type(error).__name__}"
         raise AssertionError(f"refused by the library alone: {error}") from None
@@ -63,8 +74,33 @@ def compare(packet: bytes, mine: Decoder, theirs: reference_reader.Bundle) -> st
     return f"the same, {header.framing}{' with names' * header.named}"
 
 
+def _compare_mixed(packet: bytes, mine: Decoder, theirs: reference_reader.Bundle) -> str:
+    """The same of a mixed packet."""
+    header, chunks = read_packet(packet, mine.limits)
+    names = [name for chunk in chunks for name in chunk.names or ()]
+    pictures = list(mine.picture_symbols(packet))
+    sizes = inspect(packet, mine.limits)
+    assert isinstance(sizes, PacketReport)
+    try:
+        found = reference_reader.read_mixed(packet, theirs)
+    except ValueError as error:
+        if str(error) != "payload longer than the words read":
+            raise AssertionError(f"refused by the second reader alone: {error}") from None
+        return "a longer payload"
+    assert [(one.height, one.width) for one in found] == sizes.image_sizes
+    assert [name for one in found for name in one.names or ()] == names
+    assert all((one.names is not None) == header.named for one in found)
+    for one, symbols in zip(found, pictures, strict=True):
+        assert one.quality == header.quality
+        np.testing.assert_array_equal(one.symbols[0], symbols, strict=True)
+        codes = dequantise(symbols, mine.bundle.pair.steps[header.quality])
+        np.testing.assert_array_equal(one.codes[0], codes, strict=True)
+    tiles = any(chunk.tile for chunk in read_packet(packet)[1])
+    return f"the same, mixed{' with names' * header.named}{' in tiles' * tiles}"
+
+
 def agree(packets: int, seed: int = 0) -> tuple[Counter[str], Counter[str]]:
-    """What became of so many whole packets, and of mutants of them."""
+    """What became of so many whole packets and a tenth as many mixed ones, and of mutants of them."""
     whole: Counter[str] = Counter()
     mutants: Counter[str] = Counter()
     for number, kind in enumerate(BUNDLES):
@@ -76,6 +112,13 @@ def agree(packets: int, seed: int = 0) -> tuple[Counter[str], Counter[str]]:
             random = Random(int(rng.integers(1 << 62)))
             for _ in range(MUTANTS):
                 mutants[compare(mutate(packet, random), mine, theirs)] += 1
+    for rng, mine, theirs, packet, pictures in random_mixed_packets(seed, packets // 10, LIMITS):
+        for found, symbols in zip(mine.picture_symbols(packet), pictures, strict=True):
+            np.testing.assert_array_equal(found, symbols, strict=True)
+        whole[compare(packet, mine, theirs)] += 1
+        random = Random(int(rng.integers(1 << 62)))
+        for _ in range(MUTANTS):
+            mutants[compare(mutate(packet, random), mine, theirs)] += 1
     return whole, mutants
 
 

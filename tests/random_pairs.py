@@ -17,6 +17,7 @@ from codec.packet import Chunk, Header
 from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.runs import encode_symbols
 from codec.tables import TOTAL, Table
+from codec.tiles import TILE, tile_count, tiles_along
 from tests import reference_reader
 from tests.conftest import random_weights
 from tests.context_models import likely, make_model, random_groups, random_tables
@@ -193,6 +194,45 @@ def random_packet(rng: np.random.Generator, pair: Pair) -> tuple[bytes, Symbols]
     writer = StreamWriter(header)
     pieces = [writer.chunk(*chunk) for chunk in zip(counts, payloads, names, strict=True)]
     return b"".join([writer.header(), *pieces, writer.trailer()]), symbols
+
+
+def random_mixed_packet(rng: np.random.Generator, pair: Pair) -> tuple[bytes, list[Symbols]]:
+    """A packet of pictures of several sizes, some of them in tiles, and the symbols of each picture."""
+    quality, named = int(rng.integers(pair.qualities)), bool(rng.random() < 0.3)
+    architecture = pair.architecture
+    writer = StreamWriter(Header("mixed", quality, pair.digest[:4], None, named))
+    pieces, pictures = [writer.header()], []
+    for number in range(int(rng.integers(0, 4))):
+        size = (int(rng.integers(1, 12)), int(rng.integers(1, 12)))
+        if rng.random() < 0.4:
+            size = (int(rng.choice([511, 512, 513, 1030])), int(rng.integers(1, 3)))
+            size = size if rng.random() < 0.5 else size[::-1]
+        count = 1 if tile_count(*size) > 1 else int(rng.integers(1, 4))
+        symbols = random_symbols(rng, pair, quality, (count, *architecture.code_shape(*size)[:2]))
+        pictures += list(symbols)
+        names = tuple(f"{number}-{k}" for k in range(count)) if named else None
+        across = tiles_along(size[1])
+        for tile in range(tile_count(*size)):
+            rows, columns = (
+                slice(TILE * i // architecture.stride, TILE * (i + 1) // architecture.stride)
+                for i in divmod(tile, across)
+            )
+            payload = encode_symbols(np.ascontiguousarray(symbols[:, rows, columns]), pair, quality)
+            pieces.append(writer.chunk(count, payload, names, size, tile))
+    return b"".join([*pieces, writer.trailer()]), pictures
+
+
+def random_mixed_packets(
+    seed: int, count: int, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[tuple[np.random.Generator, Decoder, reference_reader.Bundle, bytes, list[Symbols]]]:
+    """So many mixed packets, ten of each pair."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        if number % 10 == 0:
+            bundle = BUNDLES["channel"](rng)
+            data = write_bundle(bundle)
+            mine, theirs = Decoder(read_bundle(data), limits), reference_reader.read_bundle(data)
+        yield rng, mine, theirs, *random_mixed_packet(rng, bundle.pair)
 
 
 BUNDLES: dict[str, Callable[[np.random.Generator], Bundle]] = {

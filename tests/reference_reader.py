@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_SYMBOLS, MAX_DEPTH = 2**24, 16
+MAX_SYMBOLS, MAX_DEPTH, TILE = 2**24, 16, 512
 BATCH, STREAM, SHAPE, NAMES = 1, 2, 4, 8
 SHARED = "architecture image context steps table_low table_length table_frequencies"
 SHARED += " analysis_sha256 synthesis_sha256"
@@ -570,7 +570,28 @@ def read_names(cursor: Cursor, count: int) -> list[str]:
     return names
 
 
-def read_stream(cursor: Cursor, header: bytes) -> list[tuple[int, bytes]]:
+@dataclass(frozen=True)
+class Place:
+    """What a body in the mixed framing begins with, the tiles of such an image, and where the rest starts."""
+
+    height: int
+    width: int
+    tile: int
+    tiles: tuple[int, int]
+    end: int
+
+
+def read_place(body: bytes, count: int) -> Place:
+    cursor = Cursor(body)
+    height, width, tile = cursor.varint(), cursor.varint(), cursor.varint()
+    require(0 < height < 2**31 and 0 < width < 2**31, "image side out of bounds")
+    tiles = -(-height // TILE), -(-width // TILE)
+    require(tile < math.prod(tiles) <= 2**32, "tile that the image does not have")
+    require(count == 1 or math.prod(tiles) == 1, "several images of several tiles in a chunk")
+    return Place(height, width, tile, tiles, cursor.at)
+
+
+def read_stream(cursor: Cursor, header: bytes, mixed: bool) -> list[tuple[int, bytes]]:
     """The number of images and the body of each chunk."""
     require(cursor.number(4) == zlib.crc32(header), "header is damaged")
     chunks: list[tuple[int, bytes]] = []
@@ -583,7 +604,11 @@ def read_stream(cursor: Cursor, header: bytes) -> list[tuple[int, bytes]]:
             count = cursor.number(2)
             require(count >= 1, "chunk without images")
             chunks.append((count, cursor.take(cursor.number(4))))
-            images += count
+            if mixed:
+                place = read_place(chunks[-1][1], count)
+                images += count if place.tile == math.prod(place.tiles) - 1 else 0
+            else:
+                images += count
         check = zlib.crc32(header + cursor.data[start : cursor.at])
         require(check == cursor.number(4), "chunk or trailer is damaged")
     require(cursor.at == len(cursor.data), "bytes after the trailer")
@@ -591,35 +616,9 @@ def read_stream(cursor: Cursor, header: bytes) -> list[tuple[int, bytes]]:
 
 
 def read_packet(packet: bytes, bundle: Bundle) -> Decoded:
-    """Decode one packet of any of the four framings."""
-    require(len(packet) >= 6, "too short for a packet")
-    cursor, flags, (height, width) = Cursor(packet), 0, bundle.image
-    if packet[0] >> 4 == 0xA:
-        quality, digest = cursor.number(1) & 15, cursor.take(3)
-        check = binascii.crc_hqx(packet[:-2], 0xFFFF).to_bytes(2, "little")
-        require(packet.endswith(check), "packet is damaged")
-        chunks = [(1, packet[4:-2])]
-    else:
-        require(cursor.take(2) == b"\xc3\x7a", "not a packet")
-        version, flags = divmod(cursor.number(1), 16)
-        require(version == 1, f"unknown version {version}")
-        quality, digest = cursor.number(1), cursor.take(4)
-        require(flags & (BATCH | STREAM) != BATCH | STREAM, "both batch and stream")
-        if flags & SHAPE:
-            height, width = cursor.number(2), cursor.number(2)
-            require(height >= 1 and width >= 1, "image without pixels")
-            require((height, width) != bundle.image, "states the pair's own image size")
-        if flags & STREAM:
-            chunks = read_stream(cursor, packet[: cursor.at])
-        else:
-            cursor.data, check = packet[:-4], zlib.crc32(packet[:-4]).to_bytes(4, "little")
-            require(packet.endswith(check), "packet is damaged")
-            images = cursor.varint() if flags & BATCH else 1
-            require(images >= 2 or not flags & BATCH, "batch of fewer than two images")
-            chunks = [(images, cursor.take(len(cursor.data) - cursor.at))]
-    require(bundle.pair.startswith(digest), "packet of another pair")
-    require(quality < len(bundle.steps), "quality that the pair does not have")
-
+    """Decode one packet of any framing but the mixed one."""
+    flags, quality, (height, width), chunks = read_chunks(packet, bundle)
+    require(flags & (BATCH | STREAM) != BATCH | STREAM, "mixed")
     shape = grid(bundle.architecture, height, width)
     one_size = bundle.context and not bundle.context.spatial
     if one_size or bundle.architecture["kind"] == "dense":
@@ -633,9 +632,86 @@ def read_packet(packet: bytes, bundle: Bundle) -> Decoded:
         names += read_names(cursor, count) if flags & NAMES else []
         parts.append(read_payload(body[cursor.at :], bundle, quality, [count, *shape]))
     symbols = np.concatenate(parts)
+    return Decoded(
+        quality, height, width, names if flags & NAMES else None, symbols, to_codes(symbols, bundle, quality)
+    )
+
+
+def to_codes(symbols: NDArray[np.int32], bundle: Bundle, quality: int) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        codes = symbols.astype(np.float32) * bundle.steps[quality]
-    return Decoded(quality, height, width, names if flags & NAMES else None, symbols, codes)
+        return np.asarray(symbols.astype(np.float32) * bundle.steps[quality])
+
+
+def read_mixed(packet: bytes, bundle: Bundle) -> list[Decoded]:
+    """Decode one packet of the mixed framing, to each of its images."""
+    flags, quality, _, chunks = read_chunks(packet, bundle)
+    require(flags & (BATCH | STREAM) == BATCH | STREAM, "not mixed")
+    takes_any = bundle.architecture["kind"] == "convolutional" and bundle.context is None
+    require(takes_any, "mixed packet of a pair of one size")
+    images: list[Decoded] = []
+    parts: list[NDArray[np.int32]] = []  # the tiles of an image that has begun
+    names: list[str] | None = None
+    claim, size = 0, (0, 0)
+    for count, body in chunks:
+        place = read_place(body, count)
+        (down, across), cursor = place.tiles, Cursor(body[place.end :])
+        require(place.tile == len(parts), "tile out of its place")
+        require(not parts or size == (place.height, place.width), "tile of another image")
+        size = place.height, place.width
+        if place.tile == 0:
+            names = read_names(cursor, count) if flags & NAMES else None
+        row, column = divmod(place.tile, across)
+        own = min(TILE, size[0] - TILE * row), min(TILE, size[1] - TILE * column)
+        shape = [count, *grid(bundle.architecture, *own)]
+        claim += math.prod(shape)
+        require(claim <= MAX_SYMBOLS, "packet claims too many symbols")
+        parts.append(read_payload(cursor.data[cursor.at :], bundle, quality, shape))
+        if len(parts) == down * across:
+            rows = [np.concatenate(parts[i : i + across], axis=2) for i in range(0, len(parts), across)]
+            symbols = np.concatenate(rows, axis=1)
+            codes = to_codes(symbols, bundle, quality)
+            for i in range(count):
+                name = None if names is None else [names[i]]
+                images.append(Decoded(quality, *size, name, symbols[i : i + 1], codes[i : i + 1]))
+            parts = []
+    require(not parts, "tiles are missing")
+    return images
+
+
+Chunks = list[tuple[int, bytes]]
+
+
+def read_chunks(packet: bytes, bundle: Bundle) -> tuple[int, int, tuple[int, int], Chunks]:
+    """Flags, quality, image size and, of each chunk, the number of images and the body."""
+    require(len(packet) >= 6, "too short for a packet")
+    cursor, flags, (height, width) = Cursor(packet), 0, bundle.image
+    if packet[0] >> 4 == 0xA:
+        quality, digest = cursor.number(1) & 15, cursor.take(3)
+        check = binascii.crc_hqx(packet[:-2], 0xFFFF).to_bytes(2, "little")
+        require(packet.endswith(check), "packet is damaged")
+        chunks = [(1, packet[4:-2])]
+    else:
+        require(cursor.take(2) == b"\xc3\x7a", "not a packet")
+        version, flags = divmod(cursor.number(1), 16)
+        require(version == 1, f"unknown version {version}")
+        quality, digest = cursor.number(1), cursor.take(4)
+        mixed = flags & (BATCH | STREAM) == BATCH | STREAM
+        require(not (mixed and flags & SHAPE), "mixed, and an image size")
+        if flags & SHAPE:
+            height, width = cursor.number(2), cursor.number(2)
+            require(height >= 1 and width >= 1, "image without pixels")
+            require((height, width) != bundle.image, "states the pair's own image size")
+        if flags & STREAM:
+            chunks = read_stream(cursor, packet[: cursor.at], mixed)
+        else:
+            cursor.data, check = packet[:-4], zlib.crc32(packet[:-4]).to_bytes(4, "little")
+            require(packet.endswith(check), "packet is damaged")
+            images = cursor.varint() if flags & BATCH else 1
+            require(images >= 2 or not flags & BATCH, "batch of fewer than two images")
+            chunks = [(images, cursor.take(len(cursor.data) - cursor.at))]
+    require(bundle.pair.startswith(digest), "packet of another pair")
+    require(quality < len(bundle.steps), "quality that the pair does not have")
+    return flags, quality, (height, width), chunks
 
 
 def convolve(x: NDArray[np.float64], weights: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:

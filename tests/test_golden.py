@@ -130,6 +130,15 @@ SHA256: dict[str, str] = {
     "extremes.images.npy": "a7c6803a7feab9d16eb150a58e00fab7f228f3f66296a8da1d4878beb828b6b9",
     "extremes.packet": "7fdfa9200ff6175c292ac73d2f05873affc2224819ea96ca478dabdb10305f29",
     "extremes.symbols.npy": "3fa12edeabe0ff2ed8ca30bea420b1165b4620822ff16f861118a634344c692e",
+    "mixed-empty.images.npy": "4ca930d4c39dd441d095d27d2ac61750ccb0f54238f1eed588061be710bf4bb6",
+    "mixed-empty.packet": "c6f98269acb54c83ce67fd984874ca6e9cd17fb4a371fb5b77be17c5aaf42188",
+    "mixed-empty.symbols.npy": "811d2e1e81aaca0efcbb5ceba500108325a628583a35f1e6c14bed15aa733c2f",
+    "mixed-pictures.images.npy": "367d5a8d7c0ac4de43fec149f56a7703d123576c2f361feaac3f51045c7d0e0d",
+    "mixed-pictures.packet": "2afe2f51f0f01a0ac880134e64c5555a57958bab5467a95f9851161963a1f414",
+    "mixed-pictures.symbols.npy": "215f11d7cab782ec6e02d8aefa755cfd2b151c1e0d478c0a13eeeb486a742fd1",
+    "mixed-tiles.images.npy": "820c22a62fa97c94410d6fd3e175ed86fe2cb3179a2bdf77250affffb93be875",
+    "mixed-tiles.packet": "937ce5426e469275481b2b0ed614f1e480169f405b3844e33d1279acc0fea86a",
+    "mixed-tiles.symbols.npy": "bdd736d081a88bf232575e226396c9b602ea626915e2303085926111e8a6677e",
     "pair.decoder.msgpack": "20a2f9d6cb4edcceebc2671be22596f5c955624706805e3b43859ce6c07497ee",
     "pair.encoder.msgpack": "7c43d152249c200a2a2bc341f1ce62a7e5145f9f2227247f9b4259108b1c6d56",
     "residual-batch-0.images.npy": "5ec834aa35183b488cde65dd0cec58a3426cdb14ac9348fde21214cdedf8dbea",
@@ -217,7 +226,9 @@ SHA256: dict[str, str] = {
     "stream-sized.symbols.npy": "9566a65b92d226c43d5212c3c602ea98cae4787d37e69c4e5494dc092e397c7c",
 }
 
-PACKETS = sorted(name.removesuffix(".packet") for name in SHA256 if name.endswith(".packet"))
+_ALL = sorted(name.removesuffix(".packet") for name in SHA256 if name.endswith(".packet"))
+PACKETS = [name for name in _ALL if not name.startswith(make.MIXED)]
+MIXED = [name for name in _ALL if name.startswith(make.MIXED)]
 
 NAMES = {
     "single-sized-named": ("one image.png",),
@@ -286,7 +297,7 @@ def test_golden_files_are_never_made_again() -> None:
 
 
 def test_golden_files_are_small() -> None:
-    assert sum(len(golden(name)) for name in SHA256) < 120_000
+    assert sum(len(golden(name)) for name in SHA256) < 130_000
 
 
 def test_the_golden_packets_have_every_framing_and_quality_and_use_escapes() -> None:
@@ -470,6 +481,53 @@ def test_the_second_reader_finds_the_same_symbols_names_and_images(name: str) ->
     images = reference_reader.synthesise(bundle, found.codes, found.quality)
     pixels = 255 * images[:, : found.height, : found.width]
     assert levels_apart(pixels, array(f"{name}.images.npy")) <= 1
+
+
+# Mixed packets
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_both_readers_find_the_pictures_of_a_golden_mixed_packet(
+    decoders: dict[str, Decoder], name: str
+) -> None:
+    decoder, packet = decoders[""], golden(f"{name}.packet")
+    sizes = make.MIXED_SIZES[name.removeprefix(make.MIXED)]
+    expected = array(f"{name}.symbols.npy")
+    theirs = reference_reader.read_mixed(packet, reference_reader.read_bundle(golden("pair.decoder.msgpack")))
+    mine = list(decoder.picture_symbols(packet))
+    for found in (mine, [picture.symbols[0] for picture in theirs]):
+        assert [part.shape for part in found] == [
+            decoder.bundle.pair.architecture.code_shape(*size) for size in sizes
+        ]
+        flat = np.concatenate([np.empty(0, np.int32), *(part.ravel() for part in found)])
+        np.testing.assert_array_equal(flat, expected)
+    pictures = list(decoder.decode_pictures(packet))
+    assert [picture.image.shape for picture in pictures] == [(*size, 1) for size in sizes]
+    images = np.concatenate([np.empty(0, np.uint8), *(picture.image.ravel() for picture in pictures)])
+    assert levels_apart(images, array(f"{name}.images.npy")) <= 1
+    names = [f"{i}.png" if name == "mixed-tiles" else None for i in range(len(sizes))]
+    assert [picture.name for picture in pictures] == names
+    assert [picture.names[0] if picture.names else None for picture in theirs] == names
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_the_symbols_of_a_golden_mixed_packet_make_its_payloads_again(
+    decoders: dict[str, Decoder], name: str
+) -> None:
+    pair = decoders[""].bundle.pair
+    header, chunks = read_packet(golden(f"{name}.packet"))
+    assert (header.framing, header.quality) == (
+        "mixed",
+        [*make.MIXED_SIZES].index(name.removeprefix(make.MIXED)),
+    )
+    stride, pictures = pair.architecture.stride, list(decoders[""].picture_symbols(golden(f"{name}.packet")))
+    for chunk in chunks:
+        assert chunk.size is not None
+        row, column = divmod(chunk.tile, -(-chunk.size[1] // 512))
+        rows, columns = (slice(512 * i // stride, 512 * (i + 1) // stride) for i in (row, column))
+        parts = pictures[chunk.first : chunk.first + chunk.count]
+        symbols = np.stack([part[rows, columns] for part in parts])
+        assert encode_symbols(symbols, pair, header.quality) == chunk.payload
 
 
 # Random pairs and packets

@@ -36,6 +36,7 @@ from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Header, crc16, is_packet
 from codec.packet_reader import read_packet
 from codec.packet_writer import StreamWriter, write_compact, write_packet
+from codec.tiles import tile_count
 
 BATCH, STREAM, SHAPE, NAMES = 1, 2, 4, 8
 PAIR = bytes.fromhex("c0ffee42")
@@ -98,7 +99,7 @@ def images_of(count: int, height: int = 8, width: int = 8, seed: int = 1) -> NDA
 
 def written_stream(header: Header, *chunks: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:
     writer = StreamWriter(header, limits)
-    pieces = [writer.chunk(c.count, c.payload, c.names) for c in chunks]
+    pieces = [writer.chunk(c.count, c.payload, c.names, c.size, c.tile) for c in chunks]
     return b"".join([writer.header(), *pieces, writer.trailer()])
 
 
@@ -114,6 +115,13 @@ def example_packets() -> dict[str, bytes]:
             Chunk(0, 2, b"first", ("a", "b")),
             Chunk(2, 1, b"", ("c",)),
             Chunk(3, 3, b"third", ("d", "e", "f")),
+        ),
+        "mixed": written_stream(
+            Header("mixed", 1, PAIR, None, True),
+            Chunk(0, 2, b"first", ("a", "b"), (300, 8)),
+            Chunk(2, 1, b"left", ("c",), (8, 700), 0),
+            Chunk(2, 1, b"right", None, (8, 700), 1),
+            Chunk(3, 1, b"", ("d",), (1, 1)),
         ),
         "compact": write_compact(Header("compact", 2, PAIR), b"payload"),
     }
@@ -191,6 +199,7 @@ def test_names_cost_their_own_bytes_and_separators_and_a_length(names: tuple[str
 
 def test_the_writers_bytes_are_those_of_the_specification() -> None:
     batch, stream = head(BATCH | SHAPE | NAMES, 2, size=(9, 8)), head(STREAM | SHAPE | NAMES, 1, size=(11, 5))
+    mixed = head(BATCH | STREAM | NAMES, quality=1)
     specified = {
         "single": sealed(head(quality=2) + b"payload"),
         "batch": sealed(batch + b"\x03" + named("a/b.png/ü".encode(), b"pay")),
@@ -199,6 +208,12 @@ def test_the_writers_bytes_are_those_of_the_specification() -> None:
         + chunk(stream, 2, 1, named(b"c", b""))
         + chunk(stream, 3, 3, named(b"d/e/f", b"third"))
         + trailer(stream, 6),
+        "mixed": sealed(mixed)
+        + chunk(mixed, 0, 2, b"\xac\x02\x08\x00" + named(b"a/b", b"first"))
+        + chunk(mixed, 2, 1, b"\x08\xbc\x05\x00" + named(b"c", b"left"))
+        + chunk(mixed, 2, 1, b"\x08\xbc\x05\x01right")
+        + chunk(mixed, 3, 1, b"\x01\x01\x00" + named(b"d", b""))
+        + trailer(mixed, 4),
         "compact": sealed_compact(b"\xa2" + PAIR[:3] + b"payload"),
     }
     assert specified == EXAMPLES
@@ -257,6 +272,30 @@ def test_a_stream_reads_as_it_was_written(
         Chunk(first, count, data.draw(payloads), drawn_names(data, count, names))
         for first, count in zip(firsts, counts, strict=False)
     ]
+    assert read(written_stream(header, *parts)) == (header, parts)
+
+
+sides = st.sampled_from([1, 127, 128, 512, 513, 1537, (1 << 31) - 1])
+
+
+@settings(deadline=None)
+@given(
+    st.data(), st.lists(st.tuples(sides, st.integers(1, 1030), st.integers(1, 3)), max_size=4), st.booleans()
+)
+def test_a_mixed_packet_reads_as_it_was_written(
+    data: st.DataObject, images: list[tuple[int, int, int]], names: bool
+) -> None:
+    header = Header("mixed", 3, PAIR, None, names)
+    parts: list[Chunk] = []
+    for height, width, count in images:
+        first, tiles = parts[-1].behind if parts else 0, tile_count(height, width)
+        if tiles > 10:
+            continue
+        count = count if tiles == 1 else 1
+        carried = drawn_names(data, count, names)
+        for tile in range(tiles):
+            payload = data.draw(payloads)
+            parts.append(Chunk(first, count, payload, None if tile else carried, (height, width), tile))
     assert read(written_stream(header, *parts)) == (header, parts)
 
 
@@ -530,10 +569,10 @@ def test_an_unknown_version_is_named(version: int, flags: int) -> None:
         read(sealed(head(flags, version=version) + b"whatever the future holds"))
 
 
-@pytest.mark.parametrize("extra", [0, NAMES, SHAPE, NAMES | SHAPE])
-def test_a_packet_of_two_framings_is_refused(extra: int) -> None:
-    with pytest.raises(PacketError, match="one framing, found flags of two"):
-        read(sealed(head(BATCH | STREAM | extra, size=(1, 1)) + b"\x02payload"))
+@pytest.mark.parametrize("extra", [SHAPE, NAMES | SHAPE])
+def test_a_mixed_packet_that_states_one_image_size_is_refused(extra: int) -> None:
+    with pytest.raises(PacketError, match="expected no image size in a mixed packet's header, found one"):
+        read(sealed(head(BATCH | STREAM | extra, size=(1, 1))) + b"\x02payload")
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])

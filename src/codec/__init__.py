@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from codec.keys import PublicKey, SealingKey, SigningKey
     from codec.limits import Limits
     from codec.loading import pretrained
+    from codec.mixed_decoder import Band, Picture
     from codec.salvage import Salvaged
     from codec.sealing import seal, unseal
     from codec.signing import sign_bundle, verify_bundle
@@ -53,6 +54,7 @@ __all__ = [
     "ArchiveError",
     "ArchiveSource",
     "ArchiveWriter",
+    "Band",
     "Bundle",
     "BundleError",
     "CodecError",
@@ -73,6 +75,7 @@ __all__ = [
     "MissingExtraError",
     "OptionError",
     "PacketError",
+    "Picture",
     "PublicKey",
     "Recovered",
     "Salvaged",
@@ -107,12 +110,14 @@ _HOMES = {
     "ArchiveEntry": "archive_reader",
     "ArchiveSource": "archive_source",
     "ArchiveWriter": "archive_writer",
+    "Band": "mixed_decoder",
     "Bundle": "bundle",
     "Decoded": "decoder",
     "Decoder": "decoder",
     "Encoder": "encoder",
     "ImageArchiveWriter": "archive_encoder",
     "Limits": "limits",
+    "Picture": "mixed_decoder",
     "PublicKey": "keys",
     "Recovered": "archive_repair",
     "Salvaged": "salvage",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from codec.errors import BundleError, OptionError
 from codec.limits import Limits
+from codec.tiles import MOST_MARGIN
 
 __all__ = ["KINDS", "LIVE_CLASSES", "Architecture", "Convolutional", "Dense", "Residual", "Side"]
 
@@ -98,6 +99,15 @@ class Architecture(ABC):
         """Whether the networks can take images of this size."""
 
     @abstractmethod
+    def margin(self, side: Side) -> int | None:
+        """How many pixels around a part of a picture one half looks at to make that part.
+
+        The part begins and ends at whole multiples of ``alignment``, and so does what is around it: the codes
+        of the part depend on pixels no further away (encoder), its pixels on codes no further away (decoder).
+        At most ``codec.tiles.MOST_MARGIN``; None where a half looks at all of the picture.
+        """
+
+    @abstractmethod
     def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""
 
@@ -163,6 +173,15 @@ class Convolutional(Architecture):
     def takes(self, height: int, width: int) -> bool:
         """Any size."""
         return True
+
+    def margin(self, side: Side) -> int:
+        """The width of one code, for both halves.
+
+        In the analysis the convolution of layer i reaches 2^i pixels, all of them together stride - 1. In the
+        synthesis the last convolution reaches one pixel, and so one value of what each transposed convolution
+        takes, up to one code.
+        """
+        return self.stride
 
     def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""
@@ -234,6 +253,10 @@ class Dense(Architecture):
     def takes(self, height: int, width: int) -> bool:
         """The sizes that pad to ``rows`` x ``columns`` cells."""
         return self.code_shape(height, width)[:2] == (self.rows, self.columns)
+
+    def margin(self, side: Side) -> int | None:
+        """None: dense layers mix the whole grid."""
+        return None
 
     def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""
@@ -316,6 +339,11 @@ class Residual(Architecture):
         super().__post_init__()
         if self.filters % 2:
             raise OptionError(f"architecture, filters: expected an even number, found {self.filters}")
+        if self.margin("decoder") > MOST_MARGIN:
+            raise OptionError(
+                f"architecture, layers and blocks: expected them to reach at most {MOST_MARGIN} pixels, "
+                f"(blocks + 3) x 2^(layers + 1), found {self.margin('decoder')}"
+            )
 
     @property
     def alignment(self) -> int:
@@ -340,6 +368,14 @@ class Residual(Architecture):
     def takes(self, height: int, width: int) -> bool:
         """Any size."""
         return True
+
+    def margin(self, side: Side) -> int:
+        """One block for each convolution over blocks, and one for those over cells.
+
+        Over blocks there are ``blocks`` + 1 in the analysis and ``blocks`` + 2 in the synthesis, over cells one.
+        """
+        over_blocks = self.blocks + (1 if side == "encoder" else 2)
+        return (over_blocks + 1) * self.alignment
 
     def weight_shapes(self, side: Side) -> Shapes:
         """Name and shape of every weight of one half, in the order of the layers."""

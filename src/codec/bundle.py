@@ -5,6 +5,7 @@ checks everything once. No JAX: a bundle can be inspected without it.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from codec.errors import BundleError
 from codec.limits import Limits
 from codec.spatial_context import TAPS, SpatialContext
 from codec.tables import Table, pack_tables
+from codec.tiles import TILE, Window, longest_window, look, tiles_along
 
 __all__ = ["Bundle", "Context", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_digest"]
 
@@ -97,6 +99,19 @@ class Pair:
             return False
         return self.architecture.takes(height, width)
 
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether the pair can code images of every size, and large ones tile by tile."""
+        one_grid = isinstance(self.context, ContextModel)
+        return not one_grid and self.architecture.margin("encoder") is not None
+
+    def window(self, side: Side, size: tuple[int, int], tile: int) -> tuple[Window, Window]:
+        """For rows and columns, what one half looks at to make a tile of a picture of ``size``."""
+        alignment, margin = self.architecture.alignment, self.architecture.margin(side)
+        assert margin is not None, "a pair of one size has no tiles"
+        row, column = divmod(tile, tiles_along(size[1]))
+        return look(row, size[0], alignment, margin), look(column, size[1], alignment, margin)
+
     def check_chunk(self, count: int, height: int, width: int, limits: Limits) -> None:
         """Raise ``LimitError`` where a chunk of ``count`` images is over what the limits allow."""
         self.architecture.check_chunk(count, height, width, limits)
@@ -107,6 +122,19 @@ class Pair:
             rows, columns, channels = self.architecture.code_shape(height, width)
             values = count * rows * columns * channels * len(TAPS)
             limits.check("chunk_symbols", values, "values of the context model in a chunk")
+
+    def check_picture(self, height: int, width: int, limits: Limits) -> None:
+        """Raise ``LimitError`` where a picture of several tiles is over what the limits allow."""
+        architecture = self.architecture
+        self.check_chunk(1, min(height, TILE), min(width, TILE), limits)
+        pixels = architecture.padded_pixels(min(height, TILE), width)
+        limits.check("band_pixels", pixels, "pixels in a row of a picture's tiles")
+        symbols = math.prod(architecture.code_shape(min(height, 3 * TILE), width))
+        limits.check("packet_symbols", symbols, "symbols in three rows of a picture's tiles")
+        margin = max(architecture.margin("encoder") or 0, architecture.margin("decoder") or 0)
+        sides = (longest_window(whole, architecture.alignment, margin) for whole in (height, width))
+        values = architecture.activations(*sides)
+        limits.check("image_activations", values, "values of a layer for one tile and what is around it")
 
     @property
     def default_quality(self) -> int:

@@ -118,7 +118,7 @@ def encode(
     seal: SealOption = None,
     trust: TrustOption = None,
 ) -> None:
-    """Encode images of one size to a packet, or of any that the pair takes to an archive of packets.
+    """Encode images to a packet or an archive of packets, of any sizes if the pair takes any.
 
     Those that cannot be read are listed and left out.
     """
@@ -126,7 +126,7 @@ def encode(
     from codec.encoder import load_encoder
     from codec.errors import ImageError
     from codec.files import write_pieces
-    from codec.imagefiles import image_paths, read_images
+    from codec.imagefiles import are_mixed, image_paths, read_images
 
     key = sealing_key(seal)
     if archive or is_archive_name(output):
@@ -153,6 +153,8 @@ def encode(
     named = names and not compact and images != ["-"]
     if named:
         _check_names(paths)
+    # The bytes of a pipe can be read once only.
+    mixed = sender.bundle.pair.takes_any_size and not compact and images != ["-"] and are_mixed(paths)
     taken: list[Path] = []
     carried = (path.name for path in taken) if named else None  # read along with the images
 
@@ -160,22 +162,27 @@ def encode(
         tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
 
     def pixels(on_bad: "OnBad | None" = None) -> Iterator[Any]:
-        for path, image in read_images(paths, sender.bundle.pair, on_bad):
+        for path, image in read_images(paths, sender.bundle.pair, on_bad, mixed=mixed):
             taken.append(path)
             yield image
 
-    if compact or len(paths) == 1:
-        if len(paths) != 1:
-            raise OptionError(f"--compact: expected one image, found {len(paths)}")
+    if compact and len(paths) != 1:
+        raise OptionError(f"--compact: expected one image, found {len(paths)}")
+    if len(paths) == 1 and not mixed:
         (image,) = pixels()
         packet = sender.encode(image, quality=quality, names=carried, compact=compact, effort=effort)
         length = write_pieces(output, sealed([packet], key))
     else:
-        good = pixels(leave_out)
+        good = pixels(None if len(paths) == 1 else leave_out)
         first = next(good, None)
         if first is None:
             raise ImageError(f"none of {len(paths):,} images can be encoded; nothing is written")
-        pieces = sender.encode_stream(chain([first], good), quality=quality, names=carried, effort=effort)
+        whole = chain([first], good)
+        if mixed:
+            pictures = (image for batch in whole for image in batch)
+            pieces = sender.encode_pictures(pictures, quality=quality, names=carried, effort=effort)
+        else:
+            pieces = sender.encode_stream(whole, quality=quality, names=carried, effort=effort)
         length = write_pieces(output, sealed(pieces, key))
     each = length / len(taken)
     typer.echo(f"{_counted(len(taken))}, {length:,} bytes, {each:.1f} an image", err=True)
@@ -246,14 +253,13 @@ def decode(
     try:
         with opened(packet, secret) as file:
             on_missing = (lambda *gap: gaps.append(gap)) if salvage else None
-            for part in receiver.decode_stream(file, on_missing):
+            for picture in receiver.decode_pictures(file, on_missing):
                 output.mkdir(parents=True, exist_ok=True)
-                for i, image in enumerate(part.images):
-                    name = Path(part.names[i]).stem if part.names else f"{part.first + i:06d}"
-                    if name.casefold() in written:  # one file where file systems ignore case
-                        raise PacketError(f"packet: two images are called {name}")
-                    write_bytes(output / f"{name}.png", png_bytes(image), lasting=False)
-                    written.add(name.casefold())
+                name = Path(picture.name).stem if picture.name else f"{picture.number:06d}"
+                if name.casefold() in written:  # one file where file systems ignore case
+                    raise PacketError(f"packet: two images are called {name}")
+                write_bytes(output / f"{name}.png", png_bytes(picture.image), lasting=False)
+                written.add(name.casefold())
             if written:
                 sync_folder(output)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
@@ -27,6 +27,7 @@ from codec.forking import claim_jax
 from codec.images import crop, whole_number
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
+from codec.mixed_decoder import Band, MixedDecoder, Picture
 from codec.packet import Chunk, Header
 from codec.packet_reader import OnMissing, read_packet
 from codec.quantise import dequantise
@@ -247,7 +248,12 @@ class Decoder:
         Raises:
             As ``decode``; a chunk that was yielded is whole and checked, whatever comes behind it.
         """
-        header, size, chunks = self._open(packet, on_missing)
+        return self._decode_stream(*read_packet(packet, self.limits, on_missing), on_missing)
+
+    def _decode_stream(
+        self, header: Header, chunks: Iterator[Chunk], on_missing: OnMissing | None
+    ) -> Iterator[Decoded]:
+        header, size, chunks = self._opened(header, chunks, on_missing)
         parts = map(partial(self._decode_or_tell, header, size, on_missing), chunks)
         return (part for part in parts if part is not None)
 
@@ -266,11 +272,87 @@ class Decoder:
             parts.append(self._symbols(header, size, chunk))
         return np.concatenate([np.empty((0, *cells), np.int32), *parts])
 
+    def decode_pictures(
+        self, packet: bytes | BinaryIO, on_missing: OnMissing | None = None
+    ) -> Iterator[Picture]:
+        """The pictures of a packet of any framing one by one, each with its name: they may differ in size.
+
+        Memory does not grow with their number. Chunks and pictures are held to the limits one by one.
+
+        Args:
+            packet: as for ``decode``.
+            on_missing: as for ``decode_stream``; a picture any of whose tiles is gone is missing, and so is
+                one that is over the limits.
+
+        Raises:
+            As ``decode``; a picture that was yielded is whole and checked, whatever comes behind it.
+        """
+        header, chunks = read_packet(packet, self.limits, on_missing)
+        if header.framing == "mixed":
+            return self._mixed(header).pictures(chunks, on_missing)
+        return self._pictures(self._decode_stream(header, chunks, on_missing))
+
+    def _pictures(self, parts: Iterable[Decoded]) -> Iterator[Picture]:
+        for part in parts:
+            for i, image in enumerate(part.images):
+                yield Picture(part.first + i, image, part.names[i] if part.names else None)
+
+    def decode_rows(self, packet: bytes | BinaryIO) -> Iterator[Band]:
+        """The pictures of a mixed packet in bands of up to 512 rows, for pictures larger than memory.
+
+        Memory grows with a picture's width alone: the symbols of three rows of tiles are held, and the pixels
+        of one.
+
+        Args:
+            packet: the bytes, or a file open for reading them.
+
+        Raises:
+            As ``decode``, and PacketError for a packet of another framing; a band that was yielded is
+            checked, whatever comes behind it.
+        """
+        header, chunks = read_packet(packet, self.limits)
+        return self._mixed(header).bands(chunks)
+
+    def picture_symbols(self, packet: bytes | BinaryIO) -> Iterator[NDArray[np.int32]]:
+        """The integers in a mixed packet, a picture at a time: int32 [h, w, code channels].
+
+        Raises:
+            As ``decode_rows``.
+        """
+        header, chunks = read_packet(packet, self.limits)
+        return self._mixed(header).symbols_by_picture(chunks)
+
+    def _mixed(self, header: Header) -> MixedDecoder:
+        """The decoder of a mixed packet that is this pair's."""
+        pair = self.bundle.pair
+        self._check_pair(header)
+        if header.framing != "mixed":
+            raise PacketError(
+                f"packet: expected a mixed one, found the {header.framing} framing; use decode, "
+                "decode_stream or decode_pictures"
+            )
+        if not pair.takes_any_size:
+            raise PacketError(
+                f"packet: expected images of {pair.height}x{pair.width}, the one size of the pair "
+                f"{short(self.bundle.name)}, found a mixed packet"
+            )
+        return MixedDecoder(
+            pair,
+            self.limits,
+            header,
+            partial(self._symbols, header),
+            partial(self._images, quality=header.quality),
+        )
+
     def _open(
         self, packet: bytes | BinaryIO, on_missing: OnMissing | None = None
     ) -> tuple[Header, tuple[int, int], Iterator[Chunk]]:
         """Header, image height and width, and chunks of a packet that is this pair's."""
-        header, chunks = read_packet(packet, self.limits, on_missing)
+        return self._opened(*read_packet(packet, self.limits, on_missing), on_missing)
+
+    def _opened(
+        self, header: Header, chunks: Iterator[Chunk], on_missing: OnMissing | None
+    ) -> tuple[Header, tuple[int, int], Iterator[Chunk]]:
         size = self._image_size(header)
         if on_missing is not None and header.framing == "stream":
             self.bundle.pair.check_chunk(1, *size, self.limits)  # no chunk of such images could be taken
@@ -300,8 +382,8 @@ class Decoder:
             self.limits.check("packet_bytes", held, "packet: bytes decoded at once")
             yield chunk
 
-    def _image_size(self, header: Header) -> tuple[int, int]:
-        """Height and width of the packet's images, once the packet is known to be this pair's."""
+    def _check_pair(self, header: Header) -> None:
+        """Refuse a packet of another pair, or of a quality that this one does not have."""
         pair = self.bundle.pair
         if not pair.digest.startswith(header.pair):
             raise WrongPairError(
@@ -312,6 +394,16 @@ class Decoder:
         if header.quality >= pair.qualities:
             raise PacketError(
                 f"packet: expected a quality from 0 to {pair.qualities - 1}, found {header.quality}"
+            )
+
+    def _image_size(self, header: Header) -> tuple[int, int]:
+        """Height and width of the packet's images, once the packet is known to be this pair's."""
+        pair = self.bundle.pair
+        self._check_pair(header)
+        if header.framing == "mixed":
+            raise PacketError(
+                "packet: expected images of one size, found a mixed packet, whose pictures may differ; use "
+                "decode_pictures or decode_rows"
             )
         if header.shape == (pair.height, pair.width):
             raise PacketError(

@@ -21,6 +21,7 @@ from codec.forking import claim_jax
 from codec.images import as_batch, pad, to_float, whole_number
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.loading import load_bundle
+from codec.mixed_encoder import MixedEncoder
 from codec.packet import COMPACT_QUALITIES, Chunk, Header
 from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.quantise import near_edge, quantise
@@ -207,6 +208,46 @@ class Encoder:
         chunks = _rechunk(chain([first], arrays), self._chunk_images(first))
         coded = (self._coded(batch, header.quality, effort) for batch in chunks)
         return self._stream(header, coded, names)
+
+    def encode_pictures(
+        self,
+        pictures: Iterable[Any],
+        *,
+        quality: SupportsIndex | None = None,
+        names: Iterable[str] | None = None,
+        effort: int = 0,
+    ) -> Iterator[bytes]:
+        """The pieces of one mixed packet: any number of pictures of any sizes, of a pair that takes any size.
+
+        Memory does not grow with their number, nor with the size of a picture that is larger than memory:
+        pictures of more than 512 x 512 pixels are coded in tiles, and of those only the tiles at hand and
+        what is around them are read. Their codes are those of the whole picture.
+
+        Args:
+            pictures: uint8, or float in 0..1, [H, W, C] or [H, W]: arrays, or what has their ``shape`` and
+                gives such an array for a slice of rows and one of columns, as a memory map does.
+            quality, effort: as for ``encode``.
+            names: a name for each picture; read along with the pictures.
+
+        Yields:
+            Bytes to write one after the other, for ``Decoder.decode_pictures`` and ``Decoder.decode_rows``.
+
+        Raises:
+            As ``encode``; OptionError too for a pair of one size.
+        """
+        _check_effort(effort)
+        pair, number = self.bundle.pair, self._quality(quality)
+        if not pair.takes_any_size:
+            raise OptionError(
+                f"pictures: expected a pair that takes images of any size, but {short(self.bundle.name)} "
+                f"takes {pair.height}x{pair.width} alone; use encode or encode_stream"
+            )
+        header = Header("mixed", number, pair.digest[:4], None, names is not None)
+        coded = partial(self._coded, quality=number, effort=effort)
+        codes = partial(self._codes, quality=number)
+        return MixedEncoder(pair, self.limits, header, self._chunk_images, coded, codes).pieces(
+            pictures, names
+        )
 
     def _stream(
         self, header: Header, coded: Iterable[tuple[int, bytes]], names: Iterable[str] | None

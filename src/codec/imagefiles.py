@@ -4,6 +4,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from PIL import Image, UnidentifiedImageError
 from codec.errors import CodecError, FileError, ImageError, LimitError
 from codec.files import read_bytes
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.tiles import tile_count
 
 if TYPE_CHECKING:
     from codec.bundle import Pair
 
-__all__ = ["IMAGE_SUFFIXES", "OnBad", "image_paths", "png_bytes", "read_image", "read_images"]
+__all__ = ["IMAGE_SUFFIXES", "OnBad", "are_mixed", "image_paths", "png_bytes", "read_image", "read_images"]
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -105,12 +107,28 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
+def are_mixed(paths: Iterable[Path]) -> bool:
+    """Whether image files are of different sizes, or any is more than one tile: told by their headers.
+
+    What cannot be read counts for nothing here, and ``read_images`` tells of it; nor does what can be read
+    only once, such as a pipe.
+    """
+    sizes: set[tuple[int, int]] = set()
+    for path in filter(Path.is_file, paths):
+        with suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as image:
+                sizes.add((image.height, image.width))
+    return len(sizes) > 1 or any(tile_count(*size) > 1 for size in sizes)
+
+
 def read_images(
-    paths: Iterable[Path], pair: "Pair", on_bad: OnBad | None = None
+    paths: Iterable[Path], pair: "Pair", on_bad: OnBad | None = None, *, mixed: bool = False
 ) -> Iterator[tuple[Path, NDArray[np.uint8]]]:
     """Each file and its image as uint8 [1, H, W, C], all such as ``pair`` takes and of the first one's size.
 
     Args:
+        mixed: whether they may be of any sizes instead.
         on_bad: if given, a file that cannot be taken is passed over, and this is told of it. The first file
             that can be taken then sets the size.
 
@@ -124,7 +142,7 @@ def read_images(
             image = read_image(path)
             _check_shape(path, image.shape, pair)
             first = first or (path, image.shape)
-            if image.shape != first[1]:
+            if image.shape != first[1] and not mixed:
                 raise ImageError(
                     f"{path}: expected {first[1][0]}x{first[1][1]} pixels as in {first[0]}, found "
                     f"{image.shape[0]}x{image.shape[1]}; crop or resize it, or encode it by itself"

@@ -33,6 +33,8 @@ class Report:
     def to_text(self) -> str:
         """The report for a person, a line a fact, without anything that a terminal would obey."""
         values = asdict(self)
+        if values.get("image_sizes"):
+            values["image_sizes"] = [f"{height}x{width}" for height, width in values["image_sizes"]]
         provenance = values.pop("provenance", {})
         measured = provenance.get("qualities")
         if isinstance(measured, list):  # a stranger's bundle may call anything "qualities"
@@ -68,15 +70,16 @@ class PacketReport(Report):
     """A packet whose checks all match.
 
     Attributes:
-        framing: single, batch, stream or compact.
+        framing: single, batch, stream, mixed or compact.
         pair: first bytes of the pair digest, hexadecimal.
         quality: index into the pair's qualities.
         images: how many.
-        image_size: height and width; None is the pair's own.
+        image_size: height and width; None is the pair's own, and that of a mixed packet.
         names: file names of the images, or None.
         chunks: how many.
         bytes: of the whole packet.
         payload_bytes: of entropy-coded symbols; the rest is framing, checks and names.
+        image_sizes: height and width of each image of a mixed packet, or None.
     """
 
     framing: str
@@ -88,6 +91,7 @@ class PacketReport(Report):
     chunks: int
     bytes: int
     payload_bytes: int
+    image_sizes: list[tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,11 +178,15 @@ def _packet(data: bytes, limits: Limits) -> PacketReport:
     header, chunks = read_packet(io.BytesIO(data), limits)
     images = parts = payload = 0
     names: list[str] = []
+    sizes: list[tuple[int, int]] = []
     for chunk in chunks:
-        images, parts, payload = images + chunk.count, parts + 1, payload + len(chunk.payload)
+        images, parts, payload = chunk.first + chunk.count, parts + 1, payload + len(chunk.payload)
         if chunk.names is not None:
             limits.check("packet_images", images, "packet: names of images held at once")
             names += chunk.names
+        if chunk.size is not None and not chunk.tile:
+            limits.check("packet_images", images, "packet: sizes of images held at once")
+            sizes += [chunk.size] * chunk.count
     return PacketReport(
         "packet",
         header.framing,
@@ -190,6 +198,7 @@ def _packet(data: bytes, limits: Limits) -> PacketReport:
         parts,
         len(data),
         payload,
+        sizes if header.framing == "mixed" else None,
     )
 
 

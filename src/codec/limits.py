@@ -33,9 +33,12 @@ class Limits:
     """Images in one packet that is decoded at once; a packet decoded chunk by chunk has no such bound."""
     packet_pixels: int = 1 << 28
     """Pixel values (height x width x channels x images) in one packet that is decoded at once, padding
-    included."""
+    included; in a mixed packet in one picture."""
     packet_symbols: int = 1 << 28
-    """Symbols in one packet whose symbols are asked for at once."""
+    """Symbols in one packet whose symbols are asked for at once, and in three rows of a picture's tiles."""
+    band_pixels: int = 1 << 27
+    """Pixel values in one row of a picture's tiles, after padding: what is held of a picture larger than
+    memory."""
     chunk_images: int = 1 << 16
     """Images in one chunk."""
     chunk_pixels: int = 1 << 24

@@ -12,6 +12,7 @@ from reprlib import repr as short
 
 from codec.errors import ImageError, PacketError, WrongPairError
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.tiles import tile_count
 
 __all__ = ["Chunk", "Flag", "Header", "check_name", "crc16", "is_packet", "packet_pair"]
 
@@ -48,10 +49,10 @@ class Header:
     """What a packet says of itself before any image.
 
     Attributes:
-        framing: "single", "batch", "stream" or "compact".
+        framing: "single", "batch", "stream", "mixed" or "compact".
         quality: index into the pair's qualities.
         pair: first bytes of the pair digest: 4, or 3 in the compact framing.
-        shape: image height and width where they are not the pair's own.
+        shape: image height and width where they are not the pair's own; of "mixed" the chunks have them.
         named: whether each image has a name.
     """
 
@@ -64,19 +65,33 @@ class Header:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some consecutive images of a packet.
+    """Some consecutive images of a packet, or in the mixed framing a tile of one.
 
     Attributes:
         first: images in the packet before these.
         count: images in this chunk, at least 1.
         payload: the range-coded symbols.
-        names: a file name for each image, or None.
+        names: a file name for each image, or None; None of every tile but the first too.
+        size: height and width of each image in the mixed framing, None in the others.
+        tile: which tile of its one image this is, row by row; 0 where images are one tile each.
     """
 
     first: int
     count: int
     payload: bytes
     names: tuple[str, ...] | None = None
+    size: tuple[int, int] | None = None
+    tile: int = 0
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles each image has."""
+        return 1 if self.size is None else tile_count(*self.size)
+
+    @property
+    def behind(self) -> int:
+        """Images of the packet that are whole once this chunk has come."""
+        return self.first + (self.count if self.tile + 1 == self.tiles else 0)
 
 
 def is_packet(data: bytes) -> bool:

@@ -7,6 +7,7 @@ bounded by the input's own length and the limits.
 import io
 import re
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Flag, Header, check_name
 from codec.sealing import is_sealed
+from codec.tiles import MOST_SIDE, MOST_TILES, tile_count
 
 __all__ = ["OnMissing", "read_packet"]
 
@@ -33,11 +35,11 @@ def read_packet(
     """The header of a packet, and an iterator over its chunks that checks each as it comes.
 
     Args:
-        source: the packet, or a file open for reading bytes at its start. A stream is read chunk by chunk;
-            the other framings are read whole.
-        on_missing: if given, damage in a stream behind its header is passed over instead of raised, as is a
-            chunk over the limits, and this is told which images it took. The stream is then read whole, and
-            its chunks come in the order of their images.
+        source: the packet, or a file open for reading bytes at its start. A stream or a mixed packet is read
+            chunk by chunk; the other framings are read whole.
+        on_missing: if given, damage in one of these two behind its header is passed over instead of raised,
+            as is a chunk over the limits, and this is told which images it took. The packet is then read
+            whole, and its chunks come in the order of their images, all tiles of an image or none.
 
     Raises:
         PacketError: not a packet, an unknown version or unknown flags.
@@ -63,8 +65,9 @@ def read_packet(
         raise PacketError(
             f"packet: expected format version {fmt.VERSION}, found {version}; update split-codec to read it"
         )
-    if flags & Flag.STREAM and flags & Flag.BATCH:
-        raise PacketError("packet: expected one framing, found flags of two")
+    mixed = bool(flags & Flag.STREAM and flags & Flag.BATCH)
+    if mixed and flags & Flag.SHAPE:
+        raise PacketError("packet: expected no image size in a mixed packet's header, found one")
     shape = None
     head = fmt.MAGIC + rest
     if flags & Flag.SHAPE:
@@ -74,8 +77,9 @@ def read_packet(
         if 0 in shape:
             raise PacketError(f"packet: expected an image size of at least 1x1, found {shape[0]}x{shape[1]}")
     framing = "stream" if flags & Flag.STREAM else "batch" if flags & Flag.BATCH else "single"
+    framing = "mixed" if mixed else framing
     header = Header(framing, rest[1], rest[2:], shape, bool(flags & Flag.NAMES))
-    if framing != "stream":
+    if not flags & Flag.STREAM:
         return header, iter([_read_whole(header, len(head), _read_rest(head, file, limits), limits)])
     check = _exactly(file, fmt.CRC.size, "header")
     if check != fmt.CRC.pack(zlib.crc32(head)):
@@ -130,9 +134,10 @@ def _read_whole(header: Header, offset: int, packet: bytes, limits: Limits) -> C
 def _read_body(header: Header, first: int, count: int, body: bytes, limits: Limits) -> Chunk:
     limits.check("chunk_images", count, "packet: images in a chunk")
     limits.check("chunk_bytes", len(body), "packet: bytes of a chunk")
-    if not header.named:
-        return Chunk(first, count, body)
-    length, start = _read_varint(body, 0, "length of the names")
+    size, tile, offset = _read_place(header, count, body)
+    if not header.named or tile:
+        return Chunk(first, count, body[offset:], None, size, tile)
+    length, start = _read_varint(body, offset, "length of the names")
     if length > len(body) - start:
         raise DamagedPacketError(f"packet, names: expected {length} bytes, found {len(body) - start}")
     joined = body[start : start + length]
@@ -145,11 +150,34 @@ def _read_body(header: Header, first: int, count: int, body: bytes, limits: Limi
             check_name(name, limits)
     except (UnicodeDecodeError, ImageError) as error:
         raise PacketError(f"packet, names: {error}") from None
-    return Chunk(first, count, body[start + length :], names)
+    return Chunk(first, count, body[start + length :], names, size, tile)
+
+
+def _read_place(header: Header, count: int, body: bytes) -> tuple[tuple[int, int] | None, int, int]:
+    """Image size and tile that begin the body of a mixed packet's chunk, and the offset behind them."""
+    if header.framing != "mixed":
+        return None, 0, 0
+    height, offset = _read_varint(body, 0, "image height")
+    width, offset = _read_varint(body, offset, "image width")
+    tile, offset = _read_varint(body, offset, "tile number")
+    tiles = tile_count(height, width)
+    if not 1 <= min(height, width) <= max(height, width) <= MOST_SIDE or tiles > MOST_TILES:
+        raise PacketError(
+            f"packet: expected image sides of 1 to {MOST_SIDE:,} pixels in at most {MOST_TILES:,} tiles, "
+            f"found {height}x{width}"
+        )
+    if tile >= tiles:
+        raise PacketError(
+            f"packet: expected a tile number below {tiles}, as {height}x{width} has, found {tile}"
+        )
+    if count > 1 and tiles > 1:
+        raise PacketError(f"packet: expected one image of {height}x{width} in a chunk, found {count}")
+    return (height, width), tile, offset
 
 
 def _read_stream(header: Header, seed: int, file: BinaryIO, limits: Limits) -> Iterator[Chunk]:
     images = 0
+    before: Chunk | None = None  # the tile of the same image that came last
     while True:
         marker = _exactly(file, len(fmt.CHUNK_MARKER), "marker")
         if marker == fmt.END_MARKER:
@@ -171,8 +199,12 @@ def _read_stream(header: Header, seed: int, file: BinaryIO, limits: Limits) -> I
             raise DamagedPacketError(
                 f"packet: expected the chunk of image {images}, found {count} images from {first} on"
             )
-        images += count
-        yield _read_body(header, first, count, body, limits)
+        chunk = _read_body(header, first, count, body, limits)
+        _check_order(before, chunk)
+        images = chunk.behind
+        before = chunk if images == first else None
+        yield chunk
+    _check_order(before, None)
     field = _exactly(file, fmt.COUNT.size, "trailer")
     check = _exactly(file, fmt.CRC.size, "trailer")
     if check != fmt.CRC.pack(zlib.crc32(fmt.END_MARKER + field, seed)):
@@ -185,15 +217,28 @@ def _read_stream(header: Header, seed: int, file: BinaryIO, limits: Limits) -> I
         raise DamagedPacketError("packet: expected nothing after the trailer, found more bytes")
 
 
+def _check_order(before: Chunk | None, chunk: Chunk | None) -> None:
+    """Refuse anything but the next tile of an image that has begun, and a beginning where none has."""
+    tile, size = (0, None) if before is None else (before.tile + 1, before.size)
+    if before is None and (chunk is None or not chunk.tile):
+        return
+    if chunk is None or chunk.tile != tile or chunk.size != size:
+        found = "the end" if chunk is None else f"tile {chunk.tile} of {'x'.join(map(str, chunk.size or ()))}"
+        raise DamagedPacketError(
+            f"packet: expected tile {tile}{f' of {size[0]}x{size[1]}' if size else ''}, found {found}"
+        )
+
+
 def _salvage(
     header: Header, seed: int, data: bytes, limits: Limits, on_missing: OnMissing
 ) -> Iterator[Chunk]:
-    """The chunks of a damaged stream that can be read, in the order of their images, each image once.
+    """The chunks of a damaged packet that can be read, in the order of their images, each image once.
 
     A chunk over the limits, or with names that nobody may write, is none.
     """
     found, total = _find_chunks(seed, data, limits)
     images = 0
+    waiting: dict[tuple[tuple[int, int] | None, int], dict[int, Chunk]] = defaultdict(dict)
     for first, count, start, end in sorted(found, key=lambda chunk: chunk[0]):  # of two, what came first
         if first < images:
             continue
@@ -201,10 +246,15 @@ def _salvage(
             chunk = _read_body(header, first, count, data[start:end], limits)
         except (PacketError, LimitError):
             continue
+        tiles = waiting[chunk.size, first]
+        tiles.setdefault(chunk.tile, chunk)
+        if len(tiles) < chunk.tiles:
+            continue
         if first > images:
             on_missing(images, first - images)
-        yield chunk
+        yield from (tiles[tile] for tile in range(len(tiles)))
         images = first + count
+        waiting.clear()
     if total is None or total < images:
         on_missing(images, None)
     elif total > images:

@@ -21,9 +21,9 @@ def _write_varint(value: int) -> bytes:
 
 def _write_header(header: Header) -> bytes:
     flags = Flag(0)
-    if header.framing == "batch":
+    if header.framing in ("batch", "mixed"):
         flags |= Flag.BATCH
-    if header.framing == "stream":
+    if header.framing in ("stream", "mixed"):
         flags |= Flag.STREAM
     if header.shape is not None:
         flags |= Flag.SHAPE
@@ -39,7 +39,9 @@ def _write_header(header: Header) -> bytes:
 
 
 def _write_body(chunk: Chunk, named: bool, limits: Limits) -> bytes:
-    body = _write_names(chunk, limits) + chunk.payload if named else chunk.payload
+    body = _write_names(chunk, limits) + chunk.payload if named and not chunk.tile else chunk.payload
+    if chunk.size is not None:
+        body = b"".join(map(_write_varint, (*chunk.size, chunk.tile))) + body
     limits.check("chunk_bytes", len(body), "packet: bytes of a chunk")
     return body
 
@@ -69,7 +71,7 @@ def write_compact(header: Header, payload: bytes, limits: Limits = DEFAULT_LIMIT
 
 
 class StreamWriter:
-    """The pieces of a packet in the stream framing: ``header``, then a ``chunk`` each, then ``trailer``."""
+    """The pieces of a stream or a mixed packet: ``header``, then a ``chunk`` each, then ``trailer``."""
 
     def __init__(self, header: Header, limits: Limits = DEFAULT_LIMITS) -> None:
         self._header = header
@@ -82,12 +84,19 @@ class StreamWriter:
         """The header and its check."""
         return self._bytes + fmt.CRC.pack(self._seed)
 
-    def chunk(self, count: int, payload: bytes, names: tuple[str, ...] | None = None) -> bytes:
-        """The next ``count`` images."""
-        chunk = Chunk(self._images, count, payload, names)
+    def chunk(
+        self,
+        count: int,
+        payload: bytes,
+        names: tuple[str, ...] | None = None,
+        size: tuple[int, int] | None = None,
+        tile: int = 0,
+    ) -> bytes:
+        """The next ``count`` images, in a mixed packet of ``size``, or the next tile of one."""
+        chunk = Chunk(self._images, count, payload, names, size, tile)
         body = _write_body(chunk, self._header.named, self._limits)
         piece = fmt.CHUNK_MARKER + fmt.CHUNK_FIELDS.pack(chunk.first, count, len(body)) + body
-        self._images += count
+        self._images = chunk.behind
         return piece + fmt.CRC.pack(zlib.crc32(piece, self._seed))
 
     def trailer(self) -> bytes:

@@ -167,6 +167,109 @@ def test_layers_a_thousand_times_as_large_as_the_image_are_refused() -> None:
     refused_at_once(partial(decoder.decode, packet), told, LimitError)
 
 
+# Pictures that say what they are not
+
+
+def mixed(decoder: Decoder, *chunks: tuple[int, int, bytes], images: int | None = None) -> bytes:
+    """A mixed packet of chunks whose first image, number of images and body are given, every check right."""
+    start = head(decoder, BATCH | STREAM)
+    seed, pieces = zlib.crc32(start), [sealed(start)]
+    for first, count, body in chunks:
+        piece = b"\xf1CHK" + struct.pack("<IHI", first, count, len(body)) + body
+        pieces.append(piece + struct.pack("<I", zlib.crc32(piece, seed)))
+    end = b"\xf1END" + struct.pack("<I", len(chunks) if images is None else images)
+    return b"".join([*pieces, end, struct.pack("<I", zlib.crc32(end, seed))])
+
+
+def place(height: int, width: int, tile: int) -> bytes:
+    return varint(height) + varint(width) + varint(tile)
+
+
+LARGEST = (1 << 31) - 1
+
+
+@pytest.mark.parametrize(
+    ("chunk", "told"),
+    [
+        (
+            (1, place(LARGEST, 1024, 0)),
+            "pixels of one picture|symbols decoded|expected tile 1 of",
+        ),
+        ((1, place(LARGEST, LARGEST, 0)), "in at most 4,294,967,296 tiles, found 2147483647x2147483647"),
+        ((1, place(1 << 31, 1, 0)), "image sides of 1 to 2,147,483,647 pixels .*, found 2147483648x1"),
+        ((1, place((1 << 35) - 1, 1, 0)), "image sides of 1 to 2,147,483,647 pixels"),
+        ((1, place(0, 5, 0)), "image sides of 1 to .* found 0x5"),
+        ((1, place(600, 600, 4)), "a tile number below 4, as 600x600 has, found 4"),
+        ((1, place(8, 8, 1)), "a tile number below 1, as 8x8 has, found 1"),
+        ((1, place(600, 600, (1 << 35) - 1)), "a tile number below 4, as 600x600 has, found 34359738367"),
+        ((2, place(600, 600, 0)), "one image of 600x600 in a chunk, found 2"),
+        ((1, place(600, 600, 1)), "expected tile 0, found tile 1 of 600x600"),
+        ((1, place(600, 600, 0)), "expected tile 1 of 600x600, found the end"),
+        ((0, place(8, 8, 0)), "expected the chunk of image 0, found 0 images from 0 on"),
+        (
+            (1, place(1, LARGEST, 0)),
+            "pixels in a row of a picture's tiles: expected at most 134,|pixels of one picture",
+        ),
+        ((1, b"\x88\x00\x08\x00"), "image height: expected a number in its shortest form"),
+        ((1, b"\x08\x08"), "tile number: expected a number, found the end"),
+        ((1, b"\xff" * 9), "image height: expected a number, found the end or too many bytes"),
+        ((65535, place(512, 512, 0)), "pixels in a chunk: expected at most 16,777,216, found 17,179,607,040"),
+    ],
+    ids=str,
+)
+def test_a_picture_that_claims_what_cannot_be_is_refused_at_once(chunk: tuple[int, bytes], told: str) -> None:
+    decoder = Decoder(certain_pair())
+    packet = mixed(decoder, (0, *chunk), images=chunk[0])
+    assert len(packet) < 60
+    for decode in (decoder.decode_pictures, decoder.decode_rows, decoder.picture_symbols):
+        refused(lambda decode=decode: list(decode(packet)), told, seconds=0.01)  # type: ignore[misc]
+    assert list(decoder.decode_pictures(packet, lambda *gap: None)) == []
+
+
+def test_a_bomb_of_tiles_is_bounded_by_limits_that_a_caller_can_lower() -> None:
+    bundle = certain_pair()
+    tiles = [(0, 1, place(512, 4 * 512, tile)) for tile in range(4)]
+    bomb = mixed(Decoder(bundle), *tiles, images=1)
+    assert len(bomb) < 120
+    [picture] = Decoder(bundle).decode_pictures(bomb)
+    assert picture.image.nbytes == 1 << 20
+    for limits, told in (
+        (Limits(packet_pixels=(1 << 20) - 1), "pixels of one picture: expected at most 1,048,575"),
+        (
+            Limits(band_pixels=(1 << 20) - 1),
+            "pixels in a row of a picture's tiles: expected at most 1,048,575",
+        ),
+        (Limits(chunk_pixels=(1 << 18) - 1), "pixels in a chunk: expected at most 262,143"),
+        (
+            Limits(packet_symbols=(1 << 18) - 1),
+            "symbols in three rows of a picture's tiles: expected at most",
+        ),
+    ):
+        lowered = Decoder(bundle, limits)
+        refused(lambda d=lowered: list(d.decode_pictures(bomb)), told, error=LimitError)  # type: ignore[misc]
+
+
+def test_the_size_of_a_picture_whose_tiles_do_not_come_is_not_held(
+    small_bundles: tuple[Bundle, Bundle],
+) -> None:
+    decoder = Decoder(certain_pair())
+    packet = mixed(decoder, *((0, 1, place(10_000, 10_000, tile)) for tile in range(2)))
+    told = "expected tile 2 of 10000x10000, found the end"
+    refused(lambda: list(decoder.decode_pictures(packet)), told, seconds=0.1, memory=3 * MIB)
+    assert list(decoder.decode_pictures(packet, lambda *gap: None)) == []
+
+
+def test_tiles_in_any_disorder_are_refused(small_pair: tuple[Encoder, Decoder]) -> None:
+    tile = {t: (0, 1, place(8, 1500, t)) for t in range(3)}
+    other = (0, 1, place(8, 1501, 1))
+    orders = [[0, 2, 1], [0, 1, 1, 2], [1, 2], [0, 1], [0, 0, 1, 2]]
+    wrong = [[tile[number] for number in order] for order in orders]
+    wrong += [[tile[0], other, tile[2]], [tile[0], (1, 1, place(8, 8, 0))]]
+    for chunks in wrong:
+        packet = mixed(small_pair[1], *chunks, images=1)
+        refused_at_once(lambda p=packet: list(read_packet(p)[1]), "expected t", DamagedPacketError)  # type: ignore[misc]
+
+
 # Streams without end
 
 

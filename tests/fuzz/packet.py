@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codec import inspect
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
-from codec.errors import CodecError
+from codec.errors import CodecError, LimitError
 from codec.inspection import PacketReport
 from codec.limits import Limits
 from codec.packet import Chunk, Header, crc16, is_packet
@@ -22,6 +22,7 @@ from codec.packet_reader import read_packet
 from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
 from codec.runs import encode_symbols
+from codec.tiles import tile_count
 from tests.fuzz.target import Target, mutate_bytes, pick, whole_number
 
 __all__ = ["DECODERS", "LIMITS", "TARGET"]
@@ -61,6 +62,8 @@ def check(packet: bytes) -> str:
     assert _written(header, chunks) == packet, "the reader takes what no writer writes"
     _inspected(packet, header, chunks)
     decoder = next((d for d in DECODERS if d.bundle.pair.digest.startswith(header.pair)), DECODERS[0])
+    if header.framing == "mixed":
+        return _mixed(decoder, packet, chunks)
     try:
         symbols = decoder.symbols(packet)
     except CodecError as error:
@@ -69,18 +72,50 @@ def check(packet: bytes) -> str:
     return header.framing
 
 
+def _mixed(decoder: Decoder, packet: bytes, chunks: list[Chunk]) -> str:
+    """Symbols and pixels of pictures, in whatever way they are asked for, are of the size they say."""
+    sizes = [chunk.size for chunk in chunks for _ in range(chunk.count) if not chunk.tile]
+    assert None not in sizes
+    try:
+        symbols = list(decoder.picture_symbols(packet))
+    except CodecError as error:
+        return f"mixed, {type(error).__name__}"
+    pair = decoder.bundle.pair
+    assert [some.shape for some in symbols] == [pair.architecture.code_shape(*size) for size in sizes if size]
+    if zlib.crc32(packet) % 16 == 0:
+        try:
+            pictures = list(decoder.decode_pictures(packet))
+        except LimitError:
+            return "mixed, LimitError of pixels"
+        assert [picture.image.shape[:2] for picture in pictures] == sizes
+        saved = list(decoder.decode_pictures(packet, lambda *gap: _none_is_missing()))
+        bands = list(decoder.decode_rows(packet))
+        for i, picture in enumerate(pictures):
+            assert (picture.number, saved[i].name) == (i, picture.name)
+            rows = np.concatenate([band.rows for band in bands if band.number == i])
+            assert (picture.image == rows).all()
+            assert (picture.image == saved[i].image).all()
+    return f"mixed{', tiles' * any(chunk.tile for chunk in chunks)}"
+
+
+def _none_is_missing() -> None:
+    raise AssertionError("a gap in a packet that is whole")
+
+
 def _read(packet: bytes) -> tuple[Header, list[Chunk]]:
     header, chunks = read_packet(packet, LIMITS)
     listed = list(chunks)
     assert [chunk.first for chunk in listed] == [
-        sum(chunk.count for chunk in listed[:i]) for i in range(len(listed))
+        sum(chunk.count for chunk in listed[:i] if chunk.tile + 1 == chunk.tiles) for i in range(len(listed))
     ]
     for chunk in listed:
+        assert (chunk.size is not None) == (header.framing == "mixed")
+        assert chunk.tile < chunk.tiles
         assert 1 <= chunk.count <= LIMITS.chunk_images
         assert len(chunk.payload) <= LIMITS.chunk_bytes
-        assert (chunk.names is not None) == header.named
+        assert (chunk.names is not None) == (header.named and not chunk.tile)
         assert chunk.names is None or len(chunk.names) == chunk.count
-    if header.framing == "stream":
+    if header.framing in ("stream", "mixed"):
         assert _salvaged(packet) == listed
     return header, listed
 
@@ -106,7 +141,8 @@ def _salvaged(packet: bytes) -> list[Chunk]:
     told: list[tuple[int, int | None]] = []
     _, chunks = read_packet(packet, LIMITS, lambda first, count: told.append((first, count)))
     saved = list(chunks)
-    parts = sorted([(chunk.first, chunk.count) for chunk in saved] + [(f, c or 0) for f, c in told])
+    whole = [(chunk.first, chunk.count) for chunk in saved if chunk.tile + 1 == chunk.tiles]
+    parts = sorted(whole + [(f, c or 0) for f, c in told])
     end = 0
     for first, count in parts:
         assert first == end, f"salvage: images {end} to {first} are neither saved nor told missing"
@@ -118,10 +154,10 @@ def _salvaged(packet: bytes) -> list[Chunk]:
 def _written(header: Header, chunks: list[Chunk]) -> bytes:
     if header.framing == "compact":
         return write_compact(header, chunks[0].payload)
-    if header.framing != "stream":
+    if header.framing not in ("stream", "mixed"):
         return write_packet(header, chunks[0])
     writer = StreamWriter(header)
-    pieces = [writer.chunk(chunk.count, chunk.payload, chunk.names) for chunk in chunks]
+    pieces = [writer.chunk(c.count, c.payload, c.names, c.size, c.tile) for c in chunks]
     return b"".join([writer.header(), *pieces, writer.trailer()])
 
 
@@ -129,13 +165,13 @@ def _inspected(packet: bytes, header: Header, chunks: list[Chunk]) -> None:
     try:
         report = inspect(packet, LIMITS)
     except CodecError as error:
-        if not header.named:  # a list of names has a bound of its own
+        if not header.named and header.framing != "mixed":  # lists of names and sizes have a bound
             raise AssertionError("read, but not inspected") from error
         return
     assert isinstance(report, PacketReport)
     names = [name for chunk in chunks for name in chunk.names or ()]
     assert (report.framing, report.quality, report.bytes) == (header.framing, header.quality, len(packet))
-    assert report.images == sum(chunk.count for chunk in chunks)
+    assert report.images == sum(chunk.count for chunk in chunks if not chunk.tile)
     assert report.names == (names if header.named else None)
     if zlib.crc32(packet) % 8 == 1:
         assert all(line.isprintable() for line in report.to_text().splitlines())
@@ -198,6 +234,7 @@ class Parts:
 
     @property
     def stream(self) -> bool:
+        """Whether it is framed as a stream or a mixed packet is."""
         return not self.compact and bool(self.head[2] & STREAM)
 
     def joined(self, rng: Random) -> bytes:
@@ -212,12 +249,27 @@ class Parts:
         seed, images = zlib.crc32(self.head), 0
         pieces = [bytes(self.head), struct.pack("<I", seed)]
         for first, count, body in self.bodies:
+            part = self._part(body)
             fields = struct.pack("<IHI", images if true else first, count, len(body))
             piece = b"\xf1CHK" + fields + body
             pieces += [piece, struct.pack("<I", zlib.crc32(piece, seed))]
-            images += count
+            images += count if part else 0
         end = b"\xf1END" + struct.pack("<I", images if true else self.images)
         return b"".join([*pieces, end, struct.pack("<I", zlib.crc32(end, seed))])
+
+    def _part(self, body: bytes) -> bool:
+        """Whether the images of a chunk are whole once it has come, if that can be read."""
+        if not self.head[2] & BATCH:
+            return True
+        numbers: list[int] = []
+        at = 0
+        while len(numbers) < 3:
+            end = at
+            while end < len(body) and body[end] > 127:
+                end += 1
+            numbers.append(sum((byte & 127) << 7 * i for i, byte in enumerate(body[at : end + 1])))
+            at = end + 1
+        return numbers[2] + 1 == tile_count(numbers[0], numbers[1])
 
 
 def take_apart(packet: bytes) -> Parts | None:
@@ -359,8 +411,42 @@ def _chunks(parts: Parts, rng: Random) -> None:
     parts.images = whole_number(rng, 32)
 
 
+MIXED_SIZES = (
+    (8, 8),
+    (5, 5),
+    (1, 520),
+    (2, 1030),
+    (600, 1),
+    (520, 520),
+    (0, 8),
+    ((1 << 31) - 1, 1),
+    (1 << 31, 1),
+)
+
+
+def _place(parts: Parts, rng: Random) -> None:
+    """Another size or tile in one chunk of a packet that is mixed, or becomes so."""
+    if parts.compact or not parts.bodies:
+        return
+    if not parts.stream or not parts.head[2] & BATCH:
+        parts.head[2] = (parts.head[2] | BATCH | STREAM) & ~SHAPE
+        del parts.head[8:]
+    size = pick(rng, MIXED_SIZES)
+    tile = pick(rng, (0, 0, 0, 1, 2, 3)) if rng.random() < 0.9 else whole_number(rng, 36)
+    i = int(rng.random() * len(parts.bodies))
+    first, count, body = parts.bodies[i]
+    keep = pick(rng, (0, 3, 4, 5))
+    place = b"".join(map(varint, (*size, tile)))
+    parts.bodies[i] = first, pick(rng, (1, 1, count)), place + body[keep:]
+    if rng.random() < 0.3:  # the tiles of an image, one after the other
+        tiles = min(4, tile_count(*size))
+        start = b"".join(map(varint, size))
+        parts.bodies[i : i + 1] = [(first, 1, start + varint(t) + body[keep:]) for t in range(tiles)]
+
+
 _OPERATIONS = (
     *(_flags, _size, _quality, _quality, _pair, _body, _body, _body, _payload, _payload),
+    *(_place, _place),
     *(_names, _names, _count, _count, _chunks, _chunks),
 )
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from codec.architecture import Convolutional, Dense, Residual
 from codec.bundle import Bundle, Pair, weights_digest
+from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
 from codec.context import ContextModel, from_elements
 from codec.decoder import Decoder
@@ -40,6 +41,13 @@ SEED = 16
 DENSE = "dense-"
 """What the names of the files of the pair with dense layers and a context model begin with."""
 DENSE_SEED = 17
+MIXED = "mixed-"
+"""What the names of the files of mixed packets begin with: of the first pair, and made when it was there."""
+MIXED_SIZES = {
+    "pictures": ((8, 8), (8, 8), (11, 5), (1, 1), (8, 8)),
+    "tiles": ((5, 5), (1, 514), (514, 2), (3, 2)),
+    "empty": (),
+}
 
 RESIDUAL = "residual-"
 """Of the residual pair, which has a spatial context model."""
@@ -304,17 +312,49 @@ def residual() -> dict[str, bytes]:
     return contents(RESIDUAL, residual_bundles(), residual_packets)
 
 
-PAIRS = {"": convolutional, DENSE: dense, RESIDUAL: residual}
+def mixed() -> dict[str, bytes]:
+    """The files of mixed packets of the pair of convolutions; one with names, of each quality.
+
+    Their arrays are flat: the symbols of one picture after the other, in 16 bits, and their pixels.
+    """
+    encoder = Encoder(read_bundle((FOLDER / "pair.encoder.msgpack").read_bytes(), "encoder"))
+    decoder = Decoder(read_bundle((FOLDER / "pair.decoder.msgpack").read_bytes(), "decoder"))
+    files = {}
+    for quality, (name, sizes) in enumerate(MIXED_SIZES.items()):
+        pictures = [noise(1, *size, 80 + i)[0] for i, size in enumerate(sizes)]
+        names = [f"{i}.png" for i in range(len(sizes))] if name == "tiles" else None
+        packet = b"".join(encoder.encode_pictures(pictures, quality=quality, names=names))
+        symbols = [encoder.codes(picture, quality=quality)[0] for picture in pictures]
+        expected = [quantise(codes, encoder.bundle.pair.steps[quality]).ravel() for codes in symbols]
+        if quality == 0:
+            for flat in expected:
+                flat[::3] = encoder.bundle.pair.tables[0][0].low  # the certain table's
+        images = [picture.image.ravel() for picture in decoder.decode_pictures(packet)]
+        files[f"{MIXED}{name}.packet"] = packet
+        files[f"{MIXED}{name}.symbols.npy"] = npy(
+            np.concatenate([np.empty(0, np.int32), *expected]).astype("<i2")
+        )
+        files[f"{MIXED}{name}.images.npy"] = npy(np.concatenate([np.empty(0, np.uint8), *images]))
+    return files
+
+
+SETS = {
+    "pair.encoder.msgpack": convolutional,
+    f"{DENSE}pair.encoder.msgpack": dense,
+    f"{RESIDUAL}pair.encoder.msgpack": residual,
+    f"{MIXED}empty.packet": mixed,
+}
+"""What makes the files among which there is one of this name."""
 
 
 def main() -> None:
     """Write the files of the pairs that have none."""
     there = sorted(file.name for file in FOLDER.iterdir() if file.suffix in SUFFIXES)
-    missing = [prefix for prefix in PAIRS if f"{prefix}pair.encoder.msgpack" not in there]
+    missing = [make for name, make in SETS.items() if name not in there]
     if not missing:
         sys.exit(f"{', '.join(there)}: golden files are never made again; make new cases beside them")
-    for prefix in missing:
-        files = PAIRS[prefix]()
+    for make in missing:
+        files = make()
         for name, data in files.items():
             with (FOLDER / name).open("xb") as file:
                 file.write(data)
