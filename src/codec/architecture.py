@@ -372,7 +372,8 @@ class Residual(Architecture):
     def margin(self, side: Side) -> int:
         """One block for each convolution over blocks, and one for those over cells.
 
-        Over blocks there are ``blocks`` + 1 in the analysis and ``blocks`` + 2 in the synthesis, over cells one.
+        Over blocks there are ``blocks`` + 1 in the analysis and ``blocks`` + 2 in the synthesis; over cells
+        there is one.
         """
         over_blocks = self.blocks + (1 if side == "encoder" else 2)
         return (over_blocks + 1) * self.alignment
