@@ -21,7 +21,7 @@ from codec.training.data import load_dataset
 
 __all__ = ["main"]
 
-SIZES = {1: 256, 16: 2048, 64: 2048, 256: 2048, 1024: 2048}
+SIZES = {1: 1_000, 16: 10_000, 64: 10_000, 256: 10_000, 1024: 10_000}
 """Images a packet, and how many images: encoding each by itself takes long."""
 
 
@@ -55,7 +55,7 @@ def _row(path: Path, decoder: codec.Decoder, size: int) -> None:
     labels = [{"label": i % 10} for i in range(count)]  # of the size that real ones have
     files = [path, *(_with_facts(archive, path, facts, labels) for facts in (None, names))]
     archive = codec.open_archive(files[-1], decoder, cache_bytes=0)
-    wanted = random.Random(0).sample(range(count), 30)
+    wanted = random.Random(0).sample(range(count), 100)
     archive[wanted[0]], archive[names[0]]
     read = statistics.median(_milliseconds(partial(archive.__getitem__, number)) for number in wanted)
     by_name = statistics.median(_milliseconds(partial(archive.__getitem__, names[i])) for i in wanted)
