@@ -77,12 +77,11 @@ def _training(training: dict[str, Any]) -> str:
     minutes = f"{training['wall_s'] / 60:.1f} minutes on {training['cores']} cores"
     if training["cpu_s"] is not None:
         minutes += f", {training['cpu_s'] / 60:.1f} of processors"
-    stops = (
-        "" if training["attempts"] == 1 else f", stopped and gone on with {training['attempts'] - 1} times"
-    )
+    several = training["attempts"] > 1
+    attempts = f", in {training['attempts']} attempts" if several else ""
     return (
         f"`{training['command']}` chose the model `{training['model']}`, {training['epochs']} epochs, and "
-        f"took {minutes}{stops}; both bundles are {training['bundle_bytes']:,} bytes."
+        f"took {minutes}{attempts}; both bundles are {training['bundle_bytes']:,} bytes."
     )
 
 

@@ -29,6 +29,7 @@ from codec.training.settings import settings_for
 
 __all__ = ["QUICK", "Trained", "trained"]
 
+COMMAND = (sys.executable, "-m", "codec", "train")
 CORES = 2
 QUICK = (
     *("--model", "article", "--filters", "8", "--code-channels", "4"),
@@ -118,7 +119,7 @@ def _train(name: str, folder: Path, out: Path, options: tuple[str, ...]) -> list
     """Run the command to its end; returns what each attempt took, this one last."""
     note = folder / "attempts.json"
     attempts = json.loads(note.read_text()) if note.exists() else []
-    command = [sys.executable, "-m", "codec", "train", "--images", str(folder / f"{name}.npy")]
+    command = [*COMMAND, "--images", str(folder / f"{name}.npy")]
     command += ["--out", str(out), *options]
     command += ["--resume"] if (out / "checkpoints" / "run.json").exists() else []
 
