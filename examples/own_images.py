@@ -27,7 +27,7 @@ from codec.files import write_bytes
 from codec.imagefiles import image_paths, png_bytes, read_image
 from codec.pictures import difference, picture_rows
 
-TILES, SIDE = 640, 32
+TILES, SIDE = 640, 16
 KEPT = 10
 """One image in so many is new to the pair: it is sent, and never trained on."""
 SHOWN = 10
@@ -52,7 +52,7 @@ def photograph() -> NDArray[np.uint8]:
 
 
 def make_folder(folder: Path) -> None:
-    """Write the pieces, 32x32 RGB, from random places."""
+    """Write the pieces, 16x16 RGB, from random places."""
     picture, rng = photograph(), np.random.default_rng(0)
     for number in range(TILES):
         top, left = (rng.integers(side - SIDE + 1) for side in picture.shape[:2])

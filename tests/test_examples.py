@@ -42,7 +42,7 @@ def test_ones_own_images_are_trained_on_sent_and_received(tmp_path: Path) -> Non
     rates = [float(line.split("│")[2]) for line in done.stdout.splitlines() if line.count("│") == 4]
     assert len(rates) == 3
     assert rates == sorted(rates)
-    assert 0 < rates[-1] < 32 * 32 * 3 / 4
+    assert 0 < rates[-1] < 16 * 16 * 3 / 4
     assert f"{len(new)} images that the pair never saw" in done.stdout
     picture = read_image(out / "own_images.png")
     assert picture.shape[2] == 3
