@@ -104,7 +104,7 @@ def main() -> None:
         np.stack([read_image(path) for path in image_paths([folder])])
         for folder in (new, receiver / "images")
     )
-    table = Table(title=f"{len(originals)} images that the pair never saw, {originals[0].size:,} bytes each")
+    table = Table(title=f"{len(originals)} new images, {originals[0].size:,} bytes each")
     for column in ("quality", "bytes an image", "PSNR dB"):
         table.add_column(column, justify="right")
     for line in map(json.loads, told.splitlines()):

@@ -43,7 +43,7 @@ def test_ones_own_images_are_trained_on_sent_and_received(tmp_path: Path) -> Non
     assert len(rates) == 3
     assert rates == sorted(rates)
     assert 0 < rates[-1] < 16 * 16 * 3 / 4
-    assert f"{len(new)} images that the pair never saw" in done.stdout
+    assert f"{len(new)} new images" in done.stdout
     picture = read_image(out / "own_images.png")
     assert picture.shape[2] == 3
     assert picture.shape[1] > 10 * 32
