@@ -12,7 +12,7 @@ __all__ = ["machine"]
 
 _PACKAGES = (
     "constriction", "flax", "imagecodecs", "jax", "jaxlib", "matplotlib", "numpy", "onnxruntime",
-    "optax", "pillow", "scikit-image", "split-codec", "tensorflow-cpu", "zstandard",
+    "optax", "pillow", "scikit-image", "scikit-learn", "split-codec", "tensorflow-cpu", "zstandard",
 )  # fmt: skip
 
 

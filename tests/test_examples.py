@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from codec.imagefiles import read_image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -23,5 +25,29 @@ def test_the_demo_sends_digits_between_two_processes(tmp_path: Path) -> None:
     assert "encoder.msgpack" not in receiver
 
 
+def test_ones_own_images_are_trained_on_sent_and_received(tmp_path: Path) -> None:
+    for module in ("optax", "orbax", "sklearn"):
+        pytest.importorskip(module, reason=f"{module} is not installed; run: pip install '.[train]'")
+    command = [sys.executable, str(EXAMPLES / "own_images.py"), "--epochs", "1", "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    names = {folder: {path.name for path in (out / folder).iterdir()} for folder in ("sender", "receiver")}
+    assert names["sender"] == {"mine.encoder.msgpack", "new.packet"}
+    assert names["receiver"] == {"mine.decoder.msgpack", "new.packet", "images"}
+    new, received = (sorted((out / folder).glob("*.png")) for folder in ("new", "receiver/images"))
+    assert len(new) == len(received) > 50
+    trained_on = {path.read_bytes() for path in (out / "training").iterdir()}
+    assert not trained_on & {path.read_bytes() for path in new}
+    rates = [float(line.split("│")[2]) for line in done.stdout.splitlines() if line.count("│") == 4]
+    assert len(rates) == 3
+    assert rates == sorted(rates)
+    assert 0 < rates[-1] < 16 * 16 * 3 / 4
+    assert f"{len(new)} new images" in done.stdout
+    picture = read_image(out / "own_images.png")
+    assert picture.shape[2] == 3
+    assert picture.shape[1] > 10 * 32
+
+
 def test_every_example_is_tested() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"demo.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"demo.py", "own_images.py"}

@@ -14,7 +14,7 @@ pytest.importorskip("skimage", reason="scikit-image is not installed; run: pip i
 pytest.importorskip("zstandard", reason="zstandard is not installed; run: pip install '.[bench]'")
 
 from benchmarks.codecs import Codec, Pixels, from_sheet, sheet
-from benchmarks.harness import Row, measure, unseen
+from benchmarks.harness import Row, distortion, measure, rate, unseen
 from benchmarks.linear import principal_components
 from benchmarks.machine import machine
 from benchmarks.pairs import float_codes, pair_codecs
@@ -169,6 +169,20 @@ def test_no_image_of_the_training_set_is_measured(few: Pixels) -> None:
 def test_images_come_back_from_a_sheet(digits: NDArray[np.uint8], count: int) -> None:
     images = digits[:count, :, :20, 0]
     np.testing.assert_array_equal(from_sheet(sheet(images), images.shape), images)
+    coloured = np.stack([images, images // 2, 255 - images], -1)
+    assert sheet(coloured).shape == (*sheet(images).shape, 3)
+    np.testing.assert_array_equal(from_sheet(sheet(coloured), coloured.shape), coloured)
+
+
+def test_bits_a_pixel_and_the_worst_image_are_counted_over_colours_too(few: Pixels) -> None:
+    coloured = np.stack([few, few // 2, 255 - few], -1)
+    assert rate(coloured, 3 * few.size) == {"bytes_per_image": 3 * 784, "bits_per_pixel": 24}
+    wrong = coloured.copy()
+    wrong[2, ..., 1] ^= 16
+    found = distortion(coloured, wrong)
+    assert found["worst_psnr"] == pytest.approx(psnr(16**2 / 3 / 255**2))
+    assert found["psnr"] == pytest.approx(psnr(16**2 / 3 / FEW / 255**2))
+    assert 0 < found["ssim"] < 1
 
 
 # The codecs that are not image formats.

@@ -7,7 +7,7 @@ from pathlib import Path
 import codec
 from benchmarks.codecs import Arrangement, Codec, Pixels
 
-__all__ = ["PairFiles", "pair_codecs"]
+__all__ = ["PairFiles", "model_of", "pair_codecs"]
 
 _SINGLES = 2000
 """Images that single packets are measured on."""
@@ -50,6 +50,11 @@ class _Receiver:
 
     def __call__(self, packet: bytes) -> Pixels:
         return _decoder(self.pair.decoder).decode(packet)
+
+
+def model_of(pair: PairFiles) -> str:
+    """The kind of its architecture, which the data decided."""
+    return _encoder(pair.encoder).bundle.pair.architecture.kind
 
 
 def pair_codecs(name: str, pair: PairFiles, *, grey: bool) -> list[Codec]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.codecs import Codec, Pixels
 from benchmarks.domains.data import Domain, own, shipped
-from benchmarks.domains.pair import pair_codecs
+from benchmarks.domains.pair import model_of, pair_codecs
 from benchmarks.domains.peers import peers
 from benchmarks.domains.pictures import draw_images
 from benchmarks.domains.training import QUICK, trained
@@ -95,6 +95,7 @@ def _measured(
         "test_images": len(domain.test),
         "training_sha256": domain.digest,
         "test_sha256": domain.test_digest,
+        "model": model_of(made.pair),
         "training": made.told(),
     }
     return entry, rows

@@ -6,7 +6,6 @@ and tables as Markdown. Nothing leaves before the section has been measured.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.charts import rate_chart
 from benchmarks.curves import Curve, Results, Row, arrangement_of, curves, section_rows
@@ -55,7 +54,7 @@ def _domain(entry: Row, rows: Sequence[Row], folder: Path) -> Iterator[Part]:
     yield Text(
         f"{entry['data'][:1].upper()}{entry['data'][1:]}, {'x'.join(map(str, entry['size']))}: "
         f"{entry['training_images']:,} images to train on, {entry['test_images']:,} of the test. "
-        f"{_training(entry['training'])}"
+        f"{_training(entry)}"
     )
     yield Text(_verdict(entry, rows))
     yield _shares_table(list(shares(rows))) if entry["grey"] else _savings_table(list(savings(rows)))
@@ -73,16 +72,16 @@ def _domain(entry: Row, rows: Sequence[Row], folder: Path) -> Iterator[Part]:
             yield Picture(folder / file, alt)
 
 
-def _training(training: dict[str, Any]) -> str:
+def _training(entry: Row) -> str:
+    training = entry["training"]
     minutes = f"{training['wall_s'] / 60:.1f} minutes on {training['cores']} cores"
     if training["cpu_s"] is not None:
         minutes += f", {training['cpu_s'] / 60:.1f} of processors"
-    stops = (
-        "" if training["attempts"] == 1 else f", stopped and gone on with {training['attempts'] - 1} times"
-    )
+    several = training["attempts"] > 1
+    attempts = f", in {training['attempts']} attempts" if several else ""
     return (
-        f"`{training['command']}` chose the model `{training['model']}`, {training['epochs']} epochs, and "
-        f"took {minutes}{stops}; both bundles are {training['bundle_bytes']:,} bytes."
+        f"`{training['command']}` chose the model `{entry['model']}`, {training['epochs']} epochs, and "
+        f"took {minutes}{attempts}; both bundles are {training['bundle_bytes']:,} bytes."
     )
 
 

@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.domains.data import Domain
 from benchmarks.domains.pair import PairFiles
@@ -29,6 +30,7 @@ from codec.training.settings import settings_for
 
 __all__ = ["QUICK", "Trained", "trained"]
 
+COMMAND = (sys.executable, "-m", "codec", "train")
 CORES = 2
 QUICK = (
     *("--model", "article", "--filters", "8", "--code-channels", "4"),
@@ -39,7 +41,7 @@ _NOTED_EVERY = 5.0
 """Seconds between notes of the time taken so far, for runs that are killed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """A pair, and what it took to make it.
 
@@ -47,7 +49,6 @@ class Trained:
         pair: its two files.
         folder: where they and all that is kept of the run are.
         command: the command that made it, as a user would type it.
-        model: the kind of its architecture, which the data decided.
         wall_s: seconds of all attempts together, export among them.
         cpu_s: seconds of processors in them; None where a run was killed on a system that does not tell.
         attempts: 1, or more where runs were stopped.
@@ -59,7 +60,6 @@ class Trained:
     pair: PairFiles
     folder: Path
     command: str
-    model: str
     wall_s: float
     cpu_s: float | None
     attempts: int
@@ -85,40 +85,45 @@ def trained(domain: Domain, cache: Path, options: tuple[str, ...] = ()) -> Train
         TrainingError: the training ended early; the same call goes on.
     """
     pixels = domain.training[..., None] if domain.grey else domain.training
-    settings = json.loads(json.dumps(settings_for(pixels, domain.name).to_dict()))
-    wanted = {"data": domain.digest, "options": list(options), "settings": settings}
-    key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
-    folder = cache / f"{domain.name}-{key}"
-    out = folder / "pair"
+    folder = cache / f"{domain.name}-{_key(domain, pixels, options)}"
+    out, finished = folder / "pair", folder / "finished.json"
     pair = PairFiles(*(out / f"{domain.name}.{side}.msgpack" for side in ("encoder", "decoder")))
-    finished = folder / "finished.json"
-    if not finished.exists():
+    files = pair.encoder, pair.decoder
+    if not all(path.exists() for path in (finished, *files)):
         folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         np.save(buffer, pixels)
         write_bytes(folder / f"{domain.name}.npy", buffer.getvalue())
-        attempts = _train(domain.name, folder, out, options)
-        write_bytes(finished, json.dumps(attempts).encode())
+        write_bytes(finished, json.dumps(_train(domain.name, folder, out, options)).encode())
     attempts = json.loads(finished.read_text())
+    cpu_s = [attempt["cpu_s"] for attempt in attempts]
     return Trained(
-        pair,
-        folder,
-        " ".join(["codec train", "--images", f"{domain.name}.npy", "--out", "pair", *options]),
-        settings["architecture"]["kind"],
-        sum(attempt["wall_s"] for attempt in attempts),
-        None if any(attempt["cpu_s"] is None for attempt in attempts) else sum(a["cpu_s"] for a in attempts),
-        len(attempts),
-        attempts[-1]["cores"],
-        int((out / "metrics.jsonl").read_text().count("\n")),
-        sum(path.stat().st_size for path in (pair.encoder, pair.decoder)),
+        pair=pair,
+        folder=folder,
+        command=" ".join(
+            ["codec train --images", f"{domain.name}.npy --name {domain.name} --out pair", *options]
+        ),
+        wall_s=sum(attempt["wall_s"] for attempt in attempts),
+        cpu_s=None if None in cpu_s else sum(cpu_s),
+        attempts=len(attempts),
+        cores=max(attempt["cores"] for attempt in attempts),
+        epochs=(out / "metrics.jsonl").read_text().count("\n"),
+        bundle_bytes=sum(path.stat().st_size for path in files),
     )
+
+
+def _key(domain: Domain, pixels: NDArray[np.uint8], options: tuple[str, ...]) -> str:
+    """It changes with the images, the options, and what the library makes of no options."""
+    defaults = settings_for(pixels[:1], domain.name).to_dict()
+    wanted = {"data": domain.digest, "options": options, "settings": defaults}
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _train(name: str, folder: Path, out: Path, options: tuple[str, ...]) -> list[dict[str, Any]]:
     """Run the command to its end; returns what each attempt took, this one last."""
     note = folder / "attempts.json"
     attempts = json.loads(note.read_text()) if note.exists() else []
-    command = [sys.executable, "-m", "codec", "train", "--images", str(folder / f"{name}.npy")]
+    command = [*COMMAND, "--images", str(folder / f"{name}.npy"), "--name", name]
     command += ["--out", str(out), *options]
     command += ["--resume"] if (out / "checkpoints" / "run.json").exists() else []
 
