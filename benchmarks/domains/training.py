@@ -114,7 +114,7 @@ def trained(domain: Domain, cache: Path, options: tuple[str, ...] = ()) -> Train
 
 def _key(domain: Domain, pixels: NDArray[np.uint8], options: tuple[str, ...]) -> str:
     """It changes with the images, the options, and what the library makes of no options."""
-    defaults = settings_for(pixels[:1], domain.name).to_dict()
+    defaults = settings_for(pixels, domain.name).to_dict()
     wanted = {"data": domain.digest, "options": options, "settings": defaults}
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
 
