@@ -1,4 +1,7 @@
-"""Checkpoints of a run, through orbax: whole or not there, and only for the settings that made them."""
+"""Checkpoints of a run, through orbax: whole or not there, and only for the settings that made them.
+
+They hold plain arrays and nothing of the devices that these were on: a run goes on with any number of them.
+"""
 
 import json
 import os
@@ -7,6 +10,8 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from codec.errors import FileError, TrainingError
@@ -76,6 +81,7 @@ class Checkpoints:
         """Write ``values``, a tree of arrays, atomically; a step that is already there stays."""
         if step == self.newest:
             return
+        values = jax.tree.map(np.asarray, values)
         try:
             self._manager.save(step, args=ocp.args.StandardSave(values))
         except Exception as error:  # orbax and the stores under it raise many kinds
@@ -86,8 +92,9 @@ class Checkpoints:
             ) from None
 
     def restore(self, like: dict[str, Any]) -> dict[str, Any]:
-        """The newest values, in the structure of ``like``."""
+        """The newest values, NumPy arrays in the structure of ``like``."""
         step = self.newest
+        like = jax.tree.map(np.asarray, like)
         try:
             values: dict[str, Any] = self._manager.restore(step, args=ocp.args.StandardRestore(like))
         except Exception as error:  # orbax and the stores under it raise many kinds
