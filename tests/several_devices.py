@@ -1,73 +1,69 @@
-"""A process with four devices, as tests need and the process that runs them is not: prints what each number of them does.
+"""A process that has four devices, which the process of the tests has not.
 
-``python -m tests.several_devices FOLDER`` trains the same small pairs on one, two and four forced devices of a
-processor, and prints the loss after each step as JSON, by objective and number of devices.
+``python -m tests.several_devices STEP`` takes the same few steps on one, two and four forced devices of a
+processor, and prints the loss of each as JSON, by the number of devices. STEP is one of ``STEPS``.
 """
 
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "dense": {"model": "dense", "qualities": 2, "batch_size": 20},
+import numpy as np
+from numpy.typing import NDArray
+
+STEPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "dense": ("straight-through", {"qualities": 2, "batch_size": 20}),
     # Parts of 32 images, two to a batch.
-    "article": {"model": "article", "qualities": 2, "batch_size": 64},
-    "distortion": {"objective": "distortion", "batch_size": 64, "noise": 0.2},
+    "article": ("straight-through", {"model": "article", "qualities": 2, "batch_size": 64, "filters": 4}),
+    "settled": ("settled", {"model": "article", "qualities": 2, "batch_size": 64, "filters": 4}),
+    "distortion": (
+        "distortion",
+        {"objective": "distortion", "batch_size": 64, "filters": 4, "noise": 0.2},
+    ),
 }
-"""What ``settings_for`` is given, by name."""
+"""Phase of the objective, and what ``settings_for`` is given."""
+_COUNT = 4
 
 
-def small_digits() -> Any:
+def small_digits() -> NDArray[np.uint8]:
     """The hundred digits in the package at 8x8: uint8 [100, 8, 8, 1]."""
     from codec.samples import sample_images
 
     return sample_images()[:, 2:26:3, 2:26:3]
 
 
-def _losses(name: str, devices: int, folder: Path, rows: Any) -> list[float]:
-    """The running loss of the epoch after each step, then the validation's; and what was computed of it."""
-    import numpy as np
+def losses(phase: str, options: dict[str, Any], count: int) -> list[float]:
+    """The loss of each step."""
+    import jax.numpy as jnp
 
-    from codec.training.checkpoints import Checkpoints
-    from codec.training.data import Dataset
     from codec.training.devices import devices_for
-    from codec.training.loop import EpochMetrics, Watcher, objective_for, train
+    from codec.training.loop import objective_for
     from codec.training.settings import settings_for
-    from codec.training.step import State
+    from codec.training.step import initial_state, train_step
 
     images = small_digits()
-    data = Dataset("digits", images[10:], images[:10])
-    options = {"layers": 1, "code_channels": 4, **SETTINGS[name]}
-    epochs = 2 if name == "dense" else 6
-    if SETTINGS[name].get("model") != "dense":
-        options["filters"] = 4
-    settings = settings_for(data.training, data.name, epochs=epochs, **options)
-    objective = objective_for(settings, len(data.training))
-    losses: list[float] = []
-
-    class Keeps(Watcher):
-        def on_step(self, batch: int, state: State, images_per_s: float) -> None:
-            losses.append(objective.figures(np.asarray(state.sums, np.float64)).loss)
-
-        def on_epoch(self, metrics: EpochMetrics, state: State) -> None:
-            losses.append(metrics.validation.loss)
-
-    checkpoints = Checkpoints(folder / f"{name}-{devices}", {}, resume=False)
-    train(settings, data, checkpoints, watcher=Keeps(), devices=devices_for(str(devices)))
-    checkpoints.close()
-    return losses
+    settings = settings_for(images, "digits", layers=1, code_channels=4, learning_rate=0.01, **options)
+    objective = objective_for(settings, len(images))
+    devices = devices_for(str(count))
+    state = initial_state(objective, images)
+    there = jnp.asarray(images) if devices is None else images
+    found = []
+    for step in range(_COUNT):
+        if devices is not None:
+            state = devices.place(state)
+        batch = np.random.default_rng(step).permutation(len(images))[: settings.batch_size]
+        state = train_step(objective, phase, settings, state, there, batch, devices)
+        found.append(objective.figures(np.asarray(state.sums, np.float64)).loss)
+        state = state._replace(sums=jnp.zeros(state.sums.shape))
+    return found
 
 
 def main() -> None:
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+    # Little is computed here and much compiled.
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     os.environ["JAX_PLATFORMS"] = "cpu"
-    found = {
-        name: {devices: _losses(name, devices, Path(sys.argv[1]), None) for devices in (1, 2, 4)}
-        for name in SETTINGS
-    }
-    print(json.dumps(found))
+    print(json.dumps({count: losses(*STEPS[sys.argv[1]], count) for count in (1, 2, 4)}))
 
 
 if __name__ == "__main__":

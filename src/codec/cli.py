@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codec.cli_hosts import CoordinatorOption, DevicesOption, ProcessesOption, ProcessOption, shared
 from codec.cli_keys import (
     SealOption,
     TrustOption,
@@ -235,6 +236,7 @@ def inspect(
 
 
 @app.command()
+@shared
 def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pair, metrics and checkpoints.")],
     dataset: Annotated[
@@ -300,6 +302,10 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    devices: DevicesOption = "1",
+    coordinator: CoordinatorOption = None,
+    processes: ProcessesOption = None,
+    process: ProcessOption = None,
 ) -> None:
     """Train a pair on a dataset or on your own images, and export its two bundles."""
     from codec.errors import MissingExtraError
@@ -308,14 +314,16 @@ def train(
         from rich.console import Console
 
         from codec.training.data import load_training
+        from codec.training.devices import devices_for
         from codec.training.loop import InterruptedRunError
-        from codec.training.run import run
+        from codec.training.run import follow, run
         from codec.training.settings import settings_for
     except ImportError as error:
         raise MissingExtraError(
             f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
         ) from None
 
+    several = devices_for(devices)
     data = load_training(dataset, images, seed)
     settings = settings_for(
         data.training,
@@ -338,7 +346,11 @@ def train(
         start=start,
     )
     try:
-        run(settings, data, out, resume=resume, console=Console(stderr=True, highlight=False))
+        if several is not None and not several.first:
+            follow(settings, data, several, resume=resume)
+        else:
+            console = Console(stderr=True, highlight=False)
+            run(settings, data, out, resume=resume, console=console, devices=several)
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None

@@ -43,9 +43,15 @@ class Checkpoints:
                 f"{folder}: expected a run to resume, found none; leave out --resume to begin one"
             )
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=2, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            max_to_keep=2,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            create=False,
+            # Of several processes the first alone comes here; orbax would wait for the others.
+            multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes={0}),
         )
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
         except OSError as error:
             raise FileError(f"{folder}: cannot be made: {error.strerror or error}") from None

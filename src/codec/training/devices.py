@@ -1,7 +1,8 @@
 """The devices that share a run: each takes an equal part of every batch and holds all weights.
 
 One mesh with one axis. What a step computes does not depend on how many devices there are, only the order in
-which sums over a batch are taken. A process of several (``codec.training.hosts``) holds the part of its own devices.
+which sums over a batch are taken. Each of several processes (``codec.training.hosts``) holds what its own
+devices have.
 """
 
 from typing import Any
@@ -41,7 +42,7 @@ class Devices:
         self._speakers = _sharding([devices[0] for devices in of_process])
 
     def split(self, images: NDArray[np.uint8]) -> Array:
-        """A batch [N, H, W, C], the same in every process, of which each device gets its N / ``count`` images."""
+        """A batch [N, H, W, C], the same in every process; each device gets N / ``count`` images of it."""
         return jax.make_array_from_callback(images.shape, self._split, lambda part: images[part])
 
     def place(self, tree: Any) -> Any:
@@ -73,7 +74,7 @@ class Devices:
         return jax.tree.map(np.asarray, pick(jax.tree.map(spoken, tree)))
 
     def check_agreement(self, run: dict[str, bytes]) -> None:
-        """Raise ``TrainingError`` unless ``run``, digests of 32 bytes by name, is the same in the first process."""
+        """Raise ``TrainingError`` unless ``run``, digests by name, is what the first process has."""
         mine = np.frombuffer(b"".join(run.values()), np.uint8).reshape(len(run), -1)
         differ = (self.from_first(mine) != mine).any(1)
         if differ.any():
@@ -103,9 +104,11 @@ def devices_for(wanted: str) -> Devices | None:
         raise OptionError(f"--devices: expected a number of devices or all, found {wanted!r}")
     kind = jax.default_backend()
     if each > there:
-        hint = f"; XLA_FLAGS=--xla_force_host_platform_device_count={each} in the environment makes more of them"
+        hint = (
+            f"; XLA_FLAGS=--xla_force_host_platform_device_count={each} in the environment makes more of them"
+        )
         raise OptionError(
-            f"--devices: expected at most {there}, as JAX sees {there} {kind} device{'s' * (there != 1)} here, "
-            f"found {each}{hint if kind == 'cpu' else ''}"
+            f"--devices: expected at most {there}, which is what JAX sees here ({kind}), found {each}"
+            f"{hint if kind == 'cpu' else ''}"
         )
     return Devices(each) if each > 1 or jax.process_count() > 1 else None

@@ -1,7 +1,7 @@
 """Processes that share one run, on one machine or several: how they meet, stop together and part.
 
-They meet at the first of them, which runs JAX's coordination service. All go through the same loop on the same
-images, and each computes the part of every batch that its devices have.
+They meet at the first of them, which runs JAX's coordination service. All go through the same loop on the
+same images, and each computes the part of every batch that its devices have.
 """
 
 import os
@@ -13,17 +13,17 @@ from types import FrameType
 import jax
 from jax.experimental import multihost_utils
 
-from codec.errors import OptionError, TrainingError
+from codec.errors import TrainingError
 
 __all__ = ["join", "part", "stop_together", "stopping_together"]
 
-HEARTBEAT_S = 30
+_HEARTBEAT_S = 30
 """A process that is not heard of for so long is taken for dead, and the others are ended."""
 _MEETING_S = 300
 """How long the processes wait for each other at the start, each with its own data to read."""
 
 
-def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
+def join(coordinator: str, processes: int, process: int) -> None:
     """Meet the other processes of a run; before anything else of JAX is used.
 
     Args:
@@ -32,18 +32,8 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         process: which of them this is, from 0.
 
     Raises:
-        OptionError: one without the others, or out of range.
         TrainingError: the others, or this one's place among them, were not to be had.
     """
-    if coordinator is None or processes is None or process is None:
-        raise OptionError("several hosts: expected --coordinator, --processes and --process together")
-    host, colon, port = coordinator.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
-        raise OptionError(f"--coordinator: expected HOST:PORT of process 0, found {coordinator!r}")
-    if processes < 2:
-        raise OptionError(f"--processes: expected at least 2, found {processes}")
-    if not 0 <= process < processes:
-        raise OptionError(f"--process: expected 0 to {processes - 1}, found {process}")
     try:
         jax.distributed.initialize(
             coordinator,
@@ -51,12 +41,12 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
             process,
             cluster_detection_method="deactivate",
             initialization_timeout=_MEETING_S,
-            heartbeat_timeout_seconds=HEARTBEAT_S,
+            heartbeat_timeout_seconds=_HEARTBEAT_S,
         )
     except RuntimeError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TrainingError(
-            f"--coordinator {coordinator}: process {process} of {processes} found no company: {reason}"
+            f"--coordinator {coordinator}: process {process} of {processes} cannot meet the others: {reason}"
         ) from None
 
 

@@ -1,8 +1,8 @@
 """The training loop: images and settings in, trained weights out, one metrics line an epoch.
 
 Everything random follows from the seed and the number of the step or epoch, so a run that is stopped and
-resumed goes through the same numbers as one that is not. Processes that share a run all go through this loop, each
-with all images; what it decides by anything but them and the settings, the first process decides for all.
+resumed goes through the same numbers as one that is not. Processes that share a run all go through this loop,
+each with all images; where to start is what the first of them says.
 """
 
 import signal
@@ -89,7 +89,7 @@ def _validate_batch(objective: Objective, weights: Weights, images: Array) -> Ar
 
 
 def validate(objective: Objective, weights: Weights, images: np.ndarray, *others: Weights) -> Figures:
-    """The objective's figures over clean images; ``others`` are the weights on devices that take their turn."""
+    """The objective's figures over clean images; ``others`` are the weights on more devices."""
     size = images_within(_VALIDATION_BATCH, images.shape)
     batches = [images[start : start + size] for start in range(0, len(images), size)]
     copies = [weights, *others]
@@ -131,8 +131,8 @@ def check_data(settings: Settings, data: Dataset, devices: Devices | None = None
 def _deferred_interrupt(several_hosts: bool) -> Iterator[Callable[[int], bool]]:
     """Turn the first Ctrl-C into a flag that is asked for between steps, when the state is whole.
 
-    A second Ctrl-C acts at once. Outside the main thread, which alone receives signals, nothing changes. Several
-    hosts agree on the step after which all stop.
+    A second Ctrl-C acts at once. Outside the main thread, which alone receives signals, nothing changes.
+    Several hosts agree on the step after which all stop.
     """
     if several_hosts:
         with stopping_together():

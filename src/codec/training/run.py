@@ -122,7 +122,11 @@ def _identity(settings: Settings, data: Dataset) -> dict[str, Any]:
 
 
 def _check_agreement(devices: Devices, identity: dict[str, Any]) -> None:
-    run = {"versions": [version(name) for name in ("jax", "split-codec")], "devices": devices.count, **identity}
+    run = {
+        "versions": [version(name) for name in ("jax", "split-codec")],
+        "devices": devices.count,
+        **identity,
+    }
     digests = {n: hashlib.sha256(json.dumps(value).encode()).digest() for n, value in run.items()}
     devices.check_agreement(digests)
 

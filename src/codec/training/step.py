@@ -140,7 +140,9 @@ def check_parts(objective: Objective, batch: int, devices: Devices) -> None:
 
     if not fits(batch):
         parts = _parts(objective, batch)
-        others = [size for size in (*range(batch, 0, -1), *range(batch, 2 * batch * devices.count)) if fits(size)]
+        others = [
+            size for size in (*range(batch, 0, -1), *range(batch, 2 * batch * devices.count)) if fits(size)
+        ]
         unit = f"{parts} equal parts that divide" if parts > 1 else "a number that divides"
         raise OptionError(
             f"--batch-size: expected {unit} by {devices.count} devices, found {batch}"
