@@ -47,11 +47,10 @@ def losses(phase: str, options: dict[str, Any], count: int) -> list[float]:
     objective = objective_for(settings, len(images))
     devices = devices_for(str(count))
     state = initial_state(objective, images)
-    there = jnp.asarray(images) if devices is None else images
+    there = devices.hold(images)
     found = []
     for step in range(_COUNT):
-        if devices is not None:
-            state = devices.place(state)
+        state = devices.place(state)
         batch = np.random.default_rng(step).permutation(len(images))[: settings.batch_size]
         state = train_step(objective, phase, settings, state, there, batch, devices)
         found.append(objective.figures(np.asarray(state.sums, np.float64)).loss)

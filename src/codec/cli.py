@@ -346,7 +346,7 @@ def train(
         start=start,
     )
     try:
-        if several is not None and not several.first:
+        if not several.first:
             follow(settings, data, several, resume=resume)
         else:
             console = Console(stderr=True, highlight=False)

@@ -8,6 +8,7 @@ devices have.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -15,18 +16,51 @@ from numpy.typing import NDArray
 
 from codec.errors import OptionError, TrainingError
 
-__all__ = ["Devices", "devices_for"]
+__all__ = ["ONE_DEVICE", "Devices", "SeveralDevices", "devices_for"]
 
 _AXIS = "data"
 
 
 class Devices:
-    """The first ``each`` devices of every process, in the order of the processes.
+    """One device, JAX's default, and what there is to do for several.
 
     Attributes:
         count: over all processes.
         first: whether this is the process that writes files and tells how the run goes.
         several_hosts: whether there are other processes.
+    """
+
+    count = 1
+    first = True
+    several_hosts = False
+
+    def hold(self, images: NDArray[np.uint8]) -> Array | NDArray[np.uint8]:
+        """All training images, where batches are to be taken from."""
+        return jnp.asarray(images)
+
+    def place(self, tree: Any) -> Any:
+        """Arrays, the same in every process, on every device; those that are there already stay."""
+        return tree
+
+    def copies(self, tree: Any) -> list[Any]:
+        """What ``place`` gave, once for each device of this process, as arrays of that device alone."""
+        return [tree]
+
+    def from_first(self, tree: Any) -> Any:
+        """The first process's values for all: every process calls it, with arrays of the same shapes."""
+        return tree
+
+    def check_agreement(self, run: dict[str, bytes]) -> None:
+        """Raise ``TrainingError`` unless ``run``, digests by name, is what the first process has."""
+
+
+ONE_DEVICE = Devices()
+
+
+class SeveralDevices(Devices):
+    """The first ``each`` devices of every process, in the order of the processes.
+
+    Attributes:
         replicated: where what all devices hold alike is.
     """
 
@@ -45,9 +79,10 @@ class Devices:
         """A batch [N, H, W, C], the same in every process; each device gets N / ``count`` images of it."""
         return jax.make_array_from_callback(images.shape, self._split, lambda part: images[part])
 
-    def place(self, tree: Any) -> Any:
-        """Arrays, the same in every process, on every device; those that are there already stay."""
+    def hold(self, images: NDArray[np.uint8]) -> Array | NDArray[np.uint8]:
+        return images  # in the process's memory: a device is sent its part of each batch
 
+    def place(self, tree: Any) -> Any:
         def placed(array: Any) -> Array:
             if isinstance(array, Array) and array.sharding == self.replicated:
                 return array
@@ -55,14 +90,11 @@ class Devices:
 
         return jax.tree.map(placed, tree)
 
-    @staticmethod
-    def copies(tree: Any) -> list[Any]:
-        """What ``place`` gave, once for each device of this process, as arrays of that device alone."""
+    def copies(self, tree: Any) -> list[Any]:
         held = len(jax.tree.leaves(tree)[0].addressable_shards)
         return [jax.tree.map(lambda array, i=i: array.addressable_data(i), tree) for i in range(held)]
 
     def from_first(self, tree: Any) -> Any:
-        """The first process's values for all: every process calls it, with arrays of the same shapes."""
         if not self.several_hosts:
             return tree
         own = NamedSharding(self._speakers.mesh, PartitionSpec(_AXIS))
@@ -74,7 +106,6 @@ class Devices:
         return jax.tree.map(np.asarray, pick(jax.tree.map(spoken, tree)))
 
     def check_agreement(self, run: dict[str, bytes]) -> None:
-        """Raise ``TrainingError`` unless ``run``, digests by name, is what the first process has."""
         mine = np.frombuffer(b"".join(run.values()), np.uint8).reshape(len(run), -1)
         differ = (self.from_first(mine) != mine).any(1)
         if differ.any():
@@ -89,8 +120,8 @@ def _sharding(devices: list[jax.Device]) -> NamedSharding:
     return NamedSharding(Mesh(np.array(devices), (_AXIS,)), PartitionSpec())
 
 
-def devices_for(wanted: str) -> Devices | None:
-    """The devices of ``--devices``, a number for each process or ``all``; None is one device by itself.
+def devices_for(wanted: str) -> Devices:
+    """The devices of ``--devices``, a number for each process or ``all``.
 
     Raises:
         OptionError: not a number, or more than there are.
@@ -111,4 +142,4 @@ def devices_for(wanted: str) -> Devices | None:
             f"--devices: expected at most {there}, which is what JAX sees here ({kind}), found {each}"
             f"{hint if kind == 'cpu' else ''}"
         )
-    return Devices(each) if each > 1 or jax.process_count() > 1 else None
+    return SeveralDevices(each) if each > 1 or jax.process_count() > 1 else ONE_DEVICE

@@ -24,7 +24,7 @@ from codec.images import pad, to_float
 from codec.training.augment import augmented
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset, images_within
-from codec.training.devices import Devices
+from codec.training.devices import ONE_DEVICE, Devices
 from codec.training.distortion import Distortion
 from codec.training.hosts import stop_together, stopping_together
 from codec.training.objective import Figures, Objective, Weights
@@ -107,7 +107,7 @@ def _spread_over(images: np.ndarray, most: int) -> np.ndarray:
     return picked
 
 
-def check_data(settings: Settings, data: Dataset, devices: Devices | None = None) -> None:
+def check_data(settings: Settings, data: Dataset, devices: Devices) -> None:
     """Raise ``TrainingError`` unless there is a batch of images that the networks take.
 
     ``OptionError`` is for a batch that does not divide among the devices.
@@ -123,8 +123,7 @@ def check_data(settings: Settings, data: Dataset, devices: Devices | None = None
             f"{data.name}: expected images of {settings.architecture.image_channels} channels, "
             f"found {channels}"
         )
-    if devices is not None:
-        check_parts(objective_for(settings, len(data.training)), settings.batch_size, devices)
+    check_parts(objective_for(settings, len(data.training)), settings.batch_size, devices)
 
 
 @contextmanager
@@ -162,7 +161,7 @@ def train(
     *,
     resume: bool = False,
     watcher: Watcher | None = None,
-    devices: Devices | None = None,
+    devices: Devices = ONE_DEVICE,
 ) -> Weights:
     """Train, checkpoint each epoch, and return the weights of both halves.
 
@@ -170,7 +169,7 @@ def train(
         checkpoints: None in every process but the first of several.
         resume: go on from the newest checkpoint, if there is one, instead of starting anew.
         watcher: told of each step and epoch.
-        devices: that share every batch; None is one device.
+        devices: that share every batch.
 
     Raises:
         TrainingError: fewer images than one batch, nothing to resume, another run's checkpoint, or a loss
@@ -185,15 +184,13 @@ def train(
     batches = len(training) // settings.batch_size
     objective = objective_for(settings, len(training))
     validation = pad(_spread_over(data.validation, objective.validation_images), alignment)
-    going_on = resume and checkpoints is not None and checkpoints.newest is not None
-    if devices is not None:
-        going_on = bool(devices.from_first(np.array(going_on)))
+    found = resume and checkpoints is not None and checkpoints.newest is not None
+    going_on = bool(devices.from_first(np.array(found)))
     start = start_from_pair(settings) if settings.start and not going_on else None
     state = initial_state(objective, training, start)
     if going_on and checkpoints is not None:
         state = State(**jax.tree.map(jnp.array, checkpoints.restore(state._asdict())))
-    if devices is not None:
-        state = devices.place(devices.from_first(state))
+    state = devices.place(devices.from_first(state))
     epoch, batch = divmod(int(state.step), batches)
     watcher.on_start(epoch, batches)
 
@@ -201,19 +198,17 @@ def train(
         if checkpoints is not None:
             checkpoints.save(int(state.step), state._asdict())
 
-    with _deferred_interrupt(devices is not None and devices.several_hosts) as interrupted:
+    with _deferred_interrupt(devices.several_hosts) as interrupted:
         while epoch < settings.epochs:
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(training))
             share = settings.augment if epoch < _AUGMENTED * settings.epochs else 0.0
-            warped = augmented(training, share, [settings.seed, epoch, 1])
-            images = jnp.asarray(warped) if devices is None else warped
+            images = devices.hold(augmented(training, share, [settings.seed, epoch, 1]))
             started, done = perf_counter(), 0
             while batch < batches:
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
                 step = epoch * batches + batch
                 state = State(*objective.enter(step, state.weights, state.optimiser), state.step, state.sums)
-                if devices is not None:
-                    state = devices.place(state)
+                state = devices.place(state)
                 phase = objective.phase(step)
                 state = jax.block_until_ready(
                     train_step(objective, phase, settings, state, images, indices, devices)
@@ -225,7 +220,7 @@ def train(
                     save(state)
                     raise _interruption(state, epoch)
             rate = done / (perf_counter() - started) if done else 0.0
-            copies = [state] if devices is None else devices.copies(state)
+            copies = devices.copies(state)
             trained = [objective.trained(copy.weights, copy.optimiser) for copy in copies]
             metrics = EpochMetrics(
                 epoch=epoch + 1,
@@ -243,7 +238,7 @@ def train(
             if interrupted(int(state.step)):
                 raise _interruption(state, epoch)
             epoch, batch = epoch + 1, 0
-    last = state if devices is None else devices.copies(devices.place(state))[0]
+    last = devices.copies(devices.place(state))[0]
     return objective.trained(last.weights, last.optimiser)
 
 

@@ -27,7 +27,7 @@ from codec.inspection import json_values
 from codec.pictures import picture_rows
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
-from codec.training.devices import Devices
+from codec.training.devices import ONE_DEVICE, Devices
 from codec.training.export import export_pair
 from codec.training.hosts import part
 from codec.training.loop import EpochMetrics, Watcher, check_data, objective_for, train
@@ -48,14 +48,14 @@ def run(
     *,
     resume: bool,
     console: Console,
-    devices: Devices | None = None,
+    devices: Devices = ONE_DEVICE,
 ) -> tuple[Path, Path]:
     """Train, or finish training, and write the pair; returns the paths of its two bundles.
 
     A run that had finished all its epochs and is resumed is exported again.
 
     Args:
-        devices: that share the training; None is one. Of several processes the first runs this, the others
+        devices: that share the training. Of several processes the first runs this, the others
             ``follow``, and are let go before the export.
 
     Raises:
@@ -65,8 +65,7 @@ def run(
     """
     check_data(settings, data, devices)
     identity = _identity(settings, data)
-    if devices is not None:
-        _check_agreement(devices, identity)
+    _check_agreement(devices, identity)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,13 +77,13 @@ def run(
     console.print(
         f"{settings.name}: {settings.architecture.kind}, {settings.objective}, on {data.name}: "
         f"{len(data.training):,} training and {len(data.validation):,} validation images of "
-        f"{_size(data.training)}{f', {devices.count} devices' if devices is not None else ''}"
+        f"{_size(data.training)}{f', {devices.count} devices' * (devices.count > 1)}"
     )
     try:
         with _progress(console) as progress:
             watcher = _Reporter(settings, data, out, progress, resume=resume)
             weights = train(settings, data, checkpoints, resume=resume, watcher=watcher, devices=devices)
-        if devices is not None and devices.several_hosts:
+        if devices.several_hosts:
             part()
         bundles = export_pair(settings, weights, data.name, data.training, data.validation, console.print)
         encoder, decoder = write_pair(out, settings.name, bundles)

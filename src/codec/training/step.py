@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from codec.batching import ONE_THREAD, in_threads
 from codec.errors import OptionError
 from codec.images import to_float
-from codec.training.devices import Devices
+from codec.training.devices import ONE_DEVICE, Devices, SeveralDevices
 from codec.training.objective import Objective, Weights
 from codec.training.settings import Settings
 
@@ -136,7 +136,7 @@ def check_parts(objective: Objective, batch: int, devices: Devices) -> None:
     """Raise ``OptionError`` unless every part of a batch divides by the number of devices."""
 
     def fits(batch: int) -> bool:
-        return batch % (_parts(objective, batch) * devices.count) == 0
+        return devices.count == 1 or batch % (_parts(objective, batch) * devices.count) == 0
 
     if not fits(batch):
         parts = _parts(objective, batch)
@@ -157,7 +157,7 @@ def train_step(
     state: State,
     images: Array | NDArray[np.uint8],
     indices: np.ndarray,
-    devices: Devices | None = None,
+    devices: Devices = ONE_DEVICE,
 ) -> State:
     """The state after one step on a batch, whose parts, if there are several, go side by side on threads.
 
@@ -166,13 +166,13 @@ def train_step(
     Args:
         phase: of the objective.
         state: is used up.
-        images: all training images, padded, uint8 [N, H, W, C]; for several devices a NumPy array.
+        images: all training images, padded, uint8 [N, H, W, C], as ``devices`` hold them.
         indices: of the batch's images among them.
-        devices: that hold the state; None is one device.
+        devices: that hold the state.
     """
     parts = np.array_split(indices, _parts(objective, len(indices)))
     after: State
-    if devices is not None:
+    if isinstance(devices, SeveralDevices):
         split = [devices.split(np.asarray(images)[part]) for part in parts]
         after = _step_on_devices(objective, phase, settings, devices.replicated, state, split)
         return after
