@@ -1,12 +1,11 @@
 """A process that has four devices, which the process of the tests has not.
 
-``python -m tests.several_devices STEP`` takes the same few steps on one, two and four forced devices of a
-processor, and prints the loss of each as JSON, by the number of devices. STEP is one of ``STEPS``.
+``python -m tests.several_devices`` takes the same few steps on one, two and four forced devices of a
+processor, and prints the loss of each as JSON, by objective and number of devices.
 """
 
 import json
 import os
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense": ("straight-through", {"qualities": 2, "batch_size": 20}),
     # Parts of 32 images, two to a batch.
     "article": ("straight-through", {"model": "article", "qualities": 2, "batch_size": 64, "filters": 4}),
-    "settled": ("settled", {"model": "article", "qualities": 2, "batch_size": 64, "filters": 4}),
     "distortion": (
         "distortion",
         {"objective": "distortion", "batch_size": 64, "filters": 4, "noise": 0.2},
@@ -62,7 +60,7 @@ def main() -> None:
     # Little is computed here and much compiled.
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     os.environ["JAX_PLATFORMS"] = "cpu"
-    print(json.dumps({count: losses(*STEPS[sys.argv[1]], count) for count in (1, 2, 4)}))
+    print(json.dumps({name: {n: losses(*step, n) for n in (1, 2, 4)} for name, step in STEPS.items()}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -10,18 +9,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from codec.decoder import load_decoder
 from codec.encoder import load_encoder
-from codec.errors import OptionError
-from codec.training.devices import devices_for
+from codec.errors import OptionError, TrainingError
+from codec.training.data import load_training
+from codec.training.devices import SeveralDevices, devices_for
+from codec.training.distortion import Distortion
+from codec.training.run import run
+from codec.training.settings import Settings, settings_for
+from codec.training.step import check_parts
 from tests.several_devices import STEPS, small_digits
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 300
+"""Seconds; on an idle machine a process takes five."""
 TOLERANCE = 1e-4
 """Of a loss after a few steps: sums over a batch are taken in another order."""
 OPTIONS = {
@@ -43,19 +50,23 @@ def environment(devices: int = 1) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
+def saved_digits(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "digits.npy", small_digits())
+    return folder / "digits.npy"
+
+
 def begin(folder: Path, *more: str | int, devices: int = 1) -> "subprocess.Popen[bytes]":
     """``codec train`` of small digits in ``folder``."""
-    folder.mkdir(exist_ok=True)
-    if not (folder / "digits.npy").exists():
-        np.save(folder / "digits.npy", small_digits())
+    saved_digits(folder)
     options = [text for option in OPTIONS.items() for text in option]
     command = [sys.executable, "-m", "codec", "train", *options, *map(str, more)]
     return subprocess.Popen(command, cwd=folder, env=environment(devices), stderr=subprocess.PIPE)
 
 
-def ended(process: "subprocess.Popen[bytes]", status: int, seconds: float = 300) -> list[str]:
+def ended(process: "subprocess.Popen[bytes]", status: int) -> list[str]:
     """The lines that it told on standard error."""
-    told = process.communicate(timeout=seconds)[1].decode()
+    told = process.communicate(timeout=PATIENCE)[1].decode()
     assert process.returncode == status, told
     return told.splitlines()
 
@@ -76,38 +87,55 @@ def two_processes(folder: Path, *more: str | int) -> Iterator[list["subprocess.P
             process.wait()
 
 
+def stderr(process: "subprocess.Popen[bytes]") -> IO[bytes]:
+    assert process.stderr is not None
+    return process.stderr
+
+
 def metrics(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "run/metrics.jsonl").read_text().splitlines()
     return [{n: v for n, v in json.loads(line).items() if n != "images_per_s"} for line in lines]
 
 
-def assert_alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
-    assert [line["step"] for line in one] == [line["step"] for line in other]
-    for kind in ("training", "validation"):
-        losses = [[line[kind]["loss"] for line in lines] for lines in (one, other)]
-        np.testing.assert_allclose(*losses, rtol=TOLERANCE)
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_two_and_four_devices_have_the_losses_of_one(step: str) -> None:
-    command = [sys.executable, "-m", "tests.several_devices", step]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, check=True)
-    losses = json.loads(done.stdout)
-    assert len(set(losses["1"])) == len(losses["1"])
-    for devices in ("2", "4"):
-        np.testing.assert_allclose(losses[devices], losses["1"], rtol=TOLERANCE)
-
-
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on one device."""
-    folder = tmp_path_factory.mktemp("alone")
-    ended(begin(folder, "--epochs", 12), 0)
+def losses() -> dict[str, dict[str, list[float]]]:
+    command = [sys.executable, "-m", "tests.several_devices"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, check=True)
+    found: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("objective", STEPS)
+def test_two_and_four_devices_have_the_losses_of_one(
+    losses: dict[str, dict[str, list[float]]], objective: str
+) -> None:
+    one = losses[objective].pop("1")
+    assert len(set(one)) == len(one)
+    for several in losses[objective].values():
+        np.testing.assert_allclose(several, one, rtol=TOLERANCE)
+
+
+def alone(folder: Path, epochs: int, *, resume: bool = False) -> Path:
+    """The run of ``OPTIONS`` on one device, in this process."""
+    data = load_training(None, folder / "digits.npy" if resume else saved_digits(folder), 0)
+    settings = settings_for(
+        data.training,
+        data.name,
+        objective="distortion",
+        layers=1,
+        filters=4,
+        code_channels=4,
+        batch_size=16,
+        noise=0.2,
+        learning_rate=0.01,
+        epochs=epochs,
+    )
+    run(settings, data, folder / "run", resume=resume, console=Console(quiet=True))
     return folder
 
 
-def rate(folder: Path) -> float:
-    """Bytes of the finest quality; its packet is decoded as well, and must show the digits."""
+def rate(folder: Path) -> int:
+    """Bytes of the finest quality; its packet is decoded as well."""
     images = small_digits()
     packet = load_encoder(folder / "run/digits.encoder.msgpack").encode(images, quality=7)
     decoded = load_decoder(folder / "run/digits.decoder.msgpack").decode(packet)
@@ -115,64 +143,88 @@ def rate(folder: Path) -> float:
     return len(packet)
 
 
-def test_a_run_goes_on_with_another_number_of_devices_and_makes_the_same_pair(
-    alone: Path, tmp_path: Path
-) -> None:
-    ended(begin(tmp_path, "--epochs", 4, "--devices", 2, devices=2), 0)
-    ended(begin(tmp_path, "--epochs", 8, "--devices", "all", "--resume", devices=4), 0)
-    ended(begin(tmp_path, "--epochs", 12, "--resume"), 0)
-    assert_alike(metrics(alone), metrics(tmp_path))
-    assert rate(tmp_path) == pytest.approx(rate(alone), rel=0.02)
+def assert_alike(one: Path, other: Path) -> None:
+    """Of two finished runs: the same losses, and pairs of the same rate."""
+    lines = [metrics(one), metrics(other)]
+    assert [line["step"] for line in lines[0]] == [line["step"] for line in lines[1]]
+    for kind in ("training", "validation"):
+        first, second = ([line[kind]["loss"] for line in some] for some in lines)
+        np.testing.assert_allclose(first, second, rtol=TOLERANCE)
+    assert rate(one) == pytest.approx(rate(other), rel=0.02)
+
+
+def test_a_run_on_two_devices_goes_on_with_one_and_makes_the_same_pair(tmp_path: Path) -> None:
+    ended(begin(tmp_path / "several", "--epochs", 4, "--devices", "all", devices=2), 0)
+    first = rate(tmp_path / "several")
+    assert first == pytest.approx(rate(alone(tmp_path / "one", 4)), rel=0.02)
+    alone(tmp_path / "one", 8, resume=True)
+    assert_alike(tmp_path / "one", alone(tmp_path / "several", 8, resume=True))
 
 
 def wait_for_checkpoint(folder: Path) -> None:
-    end = time.monotonic() + 300
+    end = time.monotonic() + PATIENCE
     while not any(path.name.isdigit() for path in (folder / "run/checkpoints").glob("*")):
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
-def test_two_processes_train_fail_and_go_on_as_one(alone: Path, tmp_path: Path) -> None:
-    with two_processes(tmp_path, "--epochs", 12) as (first, second):
+def test_two_processes_fail_stop_and_finish_together_as_one_would(tmp_path: Path) -> None:
+    with two_processes(tmp_path, "--epochs", 500) as (first, second):
         wait_for_checkpoint(tmp_path / "0")
         second.kill()
-        told = ended(first, 1, seconds=120)
-        assert (
-            "another process of this run has ended or cannot be reached; start all of them again" in told[-1]
-        )
-    with two_processes(tmp_path, "--epochs", 12, "--resume") as (first, second):
+        told = ended(first, 1)
+        assert "another process of this run has ended or cannot be reached; start all of them" in told[-1]
+    with two_processes(tmp_path, "--epochs", 500, "--resume") as (first, second):
+        while not second.poll() and b"epoch" not in stderr(first).readline():
+            pass
+        second.terminate()
+        for process in (first, second):
+            assert "interrupted after step" in ended(process, 130)[-1]
+    epochs = len(metrics(tmp_path / "0")) + 1
+    with two_processes(tmp_path, "--epochs", epochs, "--resume") as (first, second):
         ended(first, 0)
         assert ended(second, 0) == []
-    assert_alike(metrics(alone), metrics(tmp_path / "0"))
-    assert rate(tmp_path / "0") == pytest.approx(rate(alone), rel=0.02)
+    assert_alike(alone(tmp_path / "one", epochs), tmp_path / "0")
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["digits.npy"]
 
 
-def test_sigterm_to_one_process_stops_both_after_one_step(alone: Path, tmp_path: Path) -> None:
-    with two_processes(tmp_path, "--epochs", 500) as (first, second):
-        wait_for_checkpoint(tmp_path / "0")
-        second.send_signal(signal.SIGTERM)
-        for process in (first, second):
-            assert "interrupted after step" in ended(process, 130, seconds=120)[-1]
+def test_a_process_with_other_data_or_settings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = SeveralDevices(1)
+    run = {name: bytes(32) for name in ("sha256", "seed", "devices")}
+    several.check_agreement(run)
+    first = np.zeros((3, 32), np.uint8)
+    first[:2, 31] = 1
+    monkeypatch.setattr(several, "from_first", lambda mine: first)
+    with pytest.raises(
+        TrainingError, match="expected what process 0 has, found other values of sha256, seed;"
+    ):
+        several.check_agreement(run)
 
 
-def test_processes_with_other_data_or_settings_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "1").mkdir()
-    np.save(tmp_path / "1/digits.npy", 255 - small_digits())
-    with two_processes(tmp_path, "--epochs", 2) as (first, second):
-        told = ended(second, 1)[-1]
-        assert "process 1: expected what process 0 has, found other values of sha256" in told
-        ended(first, 1, seconds=120)
-
-
-def test_devices_that_are_not_there_and_batches_that_do_not_divide_are_told(tmp_path: Path) -> None:
+def test_devices_that_are_not_there_are_told() -> None:
     with pytest.raises(OptionError, match=r"--devices: expected at most \d+.*found 1000; XLA_FLAGS="):
         devices_for("1000")
     for wrong in ("0", "-1", "some", "²"):
         with pytest.raises(OptionError, match="--devices: expected a number of devices or all, found"):
             devices_for(wrong)
-    told = ended(begin(tmp_path, "--devices", 2, "--batch-size", 33, devices=2), 2)[-1]
-    assert "--batch-size: expected 2 equal parts that divide by 2 devices, found 33; 32 would do" in told
+
+
+@pytest.mark.parametrize(
+    ("batch", "count", "told"),
+    [
+        (33, 2, "expected 2 equal parts that divide by 2 devices, found 33; 32 would do"),
+        (30, 4, "expected a number that divides by 4 devices, found 30; 28 would do"),
+        (3, 4, "expected a number that divides by 4 devices, found 3; 4 would do"),
+        (64, 64, "expected 2 equal parts that divide by 64 devices, found 64; take fewer devices"),
+    ],
+)
+def test_a_batch_that_does_not_divide_is_told(batch: int, count: int, told: str) -> None:
+    several = SeveralDevices(1)
+    several.count = count
+    with pytest.raises(OptionError, match=f"--batch-size: {told}"):
+        check_parts(Distortion(Settings()), batch, several)
+    several.count = 1
+    check_parts(Distortion(Settings()), batch, several)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ class SeveralDevices(Devices):
 
     def split(self, images: NDArray[np.uint8]) -> Array:
         """A batch [N, H, W, C], the same in every process; each device gets N / ``count`` images of it."""
-        return jax.make_array_from_callback(images.shape, self._split, lambda part: images[part])
+        batch: Array = jax.make_array_from_callback(images.shape, self._split, lambda part: images[part])
+        return batch
 
     def hold(self, images: NDArray[np.uint8]) -> Array | NDArray[np.uint8]:
         return images  # in the process's memory: a device is sent its part of each batch
@@ -86,7 +87,8 @@ class SeveralDevices(Devices):
         def placed(array: Any) -> Array:
             if isinstance(array, Array) and array.sharding == self.replicated:
                 return array
-            return jax.make_array_from_process_local_data(self.replicated, np.asarray(array))
+            there: Array = jax.make_array_from_process_local_data(self.replicated, np.asarray(array))
+            return there
 
         return jax.tree.map(placed, tree)
 
@@ -100,7 +102,8 @@ class SeveralDevices(Devices):
         own = NamedSharding(self._speakers.mesh, PartitionSpec(_AXIS))
 
         def spoken(array: Any) -> Array:
-            return jax.make_array_from_process_local_data(own, np.asarray(array)[None])
+            said: Array = jax.make_array_from_process_local_data(own, np.asarray(array)[None])
+            return said
 
         pick = jax.jit(lambda tree: jax.tree.map(lambda array: array[0], tree), out_shardings=self._speakers)
         return jax.tree.map(np.asarray, pick(jax.tree.map(spoken, tree)))
