@@ -222,9 +222,9 @@ def test_a_batch_that_does_not_divide_is_told(batch: int, count: int, told: str)
     several = SeveralDevices(1)
     several.count = count
     with pytest.raises(OptionError, match=f"--batch-size: {told}"):
-        check_parts(Distortion(Settings()), batch, several)
+        check_parts(lambda size: Distortion(Settings()), batch, several)
     several.count = 1
-    check_parts(Distortion(Settings()), batch, several)
+    check_parts(lambda size: Distortion(Settings()), batch, several)
 
 
 @pytest.mark.parametrize(

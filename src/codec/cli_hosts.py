@@ -92,15 +92,15 @@ def _work_in_a_child() -> None:
     """Return in a child. The process itself stays here, passes on SIGTERM, and ends as the child did."""
     if not hasattr(os, "fork"):
         return
-    ours, theirs = os.pipe()
+    ending, held = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(ours)
+        os.close(held)
         # Only JAX's own last words, which it prints as it ends the process, are worth seeing.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=(ending,), daemon=True).start()
         return
-    os.close(theirs)
+    os.close(ending)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the child as well
     signal.signal(signal.SIGTERM, lambda number, frame: os.kill(child, number))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -111,5 +111,5 @@ def _work_in_a_child() -> None:
 
 
 def _end_with_parent(pipe: int) -> None:
-    os.read(pipe, 1)  # nothing is ever written: it returns when the parent is gone
+    os.read(pipe, 1)  # nothing is ever written: it returns when the parent, who holds the other end, is gone
     os._exit(1)

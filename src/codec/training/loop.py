@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from types import FrameType
@@ -123,7 +123,11 @@ def check_data(settings: Settings, data: Dataset, devices: Devices) -> None:
             f"{data.name}: expected images of {settings.architecture.image_channels} channels, "
             f"found {channels}"
         )
-    check_parts(objective_for(settings, len(data.training)), settings.batch_size, devices)
+
+    def objective_of(size: int) -> Objective:
+        return objective_for(replace(settings, batch_size=size), len(data.training))
+
+    check_parts(objective_of, settings.batch_size, devices)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 The parts decide what is drawn at random, and so are the same however many devices share them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -132,22 +132,26 @@ def _parts(objective: Objective, batch: int) -> int:
     return -(-batch // size)
 
 
-def check_parts(objective: Objective, batch: int, devices: Devices) -> None:
-    """Raise ``OptionError`` unless every part of a batch divides by the number of devices."""
+def check_parts(objective_of: Callable[[int], Objective], batch: int, devices: Devices) -> None:
+    """Raise ``OptionError`` unless every part of a batch divides by the number of devices.
 
-    def fits(batch: int) -> bool:
-        return devices.count == 1 or batch % (_parts(objective, batch) * devices.count) == 0
+    Args:
+        objective_of: by the size of a batch.
+    """
 
-    if not fits(batch):
-        parts = _parts(objective, batch)
-        others = [
-            size for size in (*range(batch, 0, -1), *range(batch, 2 * batch * devices.count)) if fits(size)
-        ]
-        unit = f"{parts} equal parts that divide" if parts > 1 else "a number that divides"
-        raise OptionError(
-            f"--batch-size: expected {unit} by {devices.count} devices, found {batch}"
-            + (f"; {others[0]} would do" if others else "; take fewer devices")
-        )
+    def fits(size: int) -> bool:
+        return devices.count == 1 or size % (_parts(objective_of(size), size) * devices.count) == 0
+
+    if fits(batch):
+        return
+    parts = _parts(objective_of(batch), batch)
+    others = (*range(batch, 0, -1), *range(batch, batch * devices.count + 1))
+    other = next((size for size in others if fits(size)), None)
+    unit = f"{parts} equal parts that divide" if parts > 1 else "a number that divides"
+    raise OptionError(
+        f"--batch-size: expected {unit} by {devices.count} devices, found {batch}; "
+        + (f"{other} would do" if other else "take fewer devices")
+    )
 
 
 def train_step(
