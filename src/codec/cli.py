@@ -315,6 +315,7 @@ def train(
 
         from codec.training.data import load_training
         from codec.training.devices import devices_for
+        from codec.training.hosts import join
         from codec.training.loop import InterruptedRunError
         from codec.training.run import follow, run
         from codec.training.settings import settings_for
@@ -323,6 +324,8 @@ def train(
             f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
         ) from None
 
+    if coordinator is not None and processes is not None and process is not None:
+        join(coordinator, processes, process)
     several = devices_for(devices)
     data = load_training(dataset, images, seed)
     settings = settings_for(

@@ -56,11 +56,11 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _joined(coordinator: str | None, processes: int | None, process: int | None) -> Iterator[None]:
-    """Share a run with other processes.
+    """A place among other processes for the command, in a child; its failure ends the process at once.
 
     Raises:
         OptionError: one without the others, or out of range.
-        TrainingError: the others did not come, or one of them is gone.
+        TrainingError: another process is gone.
     """
     if coordinator is None or processes is None or process is None:
         raise OptionError("several processes: expected --coordinator, --processes and --process together")
@@ -73,9 +73,6 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
         raise OptionError(f"--process: expected 0 to {processes - 1}, found {process}")
     _work_in_a_child()
     try:
-        from codec.training.hosts import join
-
-        join(coordinator, processes, process)
         yield
     except typer.Exit:
         raise
