@@ -19,6 +19,7 @@ import optax
 from numpy.typing import NDArray
 
 from codec.images import to_float
+from codec.training.devices import ONE_DEVICE, Devices
 from codec.training.loop import objective_for
 from codec.training.losses import binary_cross_entropy
 from codec.training.objective import Weights
@@ -43,20 +44,26 @@ class Plain(nn.Module):
 
 
 def library_step(
-    settings: Settings, images: NDArray[np.uint8], phase: str, start: Weights | None = None
+    settings: Settings,
+    images: NDArray[np.uint8],
+    phase: str,
+    start: Weights | None = None,
+    devices: Devices = ONE_DEVICE,
 ) -> Callable[[], None]:
     """A call that does one of the library's steps on the first images, uint8 [N, H, W, C], and waits for it.
 
     Args:
         phase: of the objective that the settings ask for.
         start: weights to start from; None is fresh ones.
+        devices: that share the batch.
     """
     objective = objective_for(settings, len(images))
-    held = [initial_state(objective, images, start)]
-    there, batch = jnp.asarray(images), np.arange(settings.batch_size)
+    held = [devices.place(initial_state(objective, images, start))]
+    there, batch = devices.hold(images), np.arange(settings.batch_size)
 
     def once() -> None:
-        held[0] = jax.block_until_ready(train_step(objective, phase, settings, held[0], there, batch))
+        after = train_step(objective, phase, settings, held[0], there, batch, devices)
+        held[0] = jax.block_until_ready(after)
 
     return once
 

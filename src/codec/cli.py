@@ -23,6 +23,7 @@ from codec.cli_archive import (
     is_archive_name,
 )
 from codec.cli_archive import app as archive_app
+from codec.cli_hosts import CoordinatorOption, DevicesOption, ProcessesOption, ProcessOption, shared
 from codec.cli_keys import (
     SealOption,
     TrustOption,
@@ -303,6 +304,7 @@ def inspect(
 
 
 @app.command()
+@shared
 def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pair, metrics and checkpoints.")],
     dataset: Annotated[
@@ -382,6 +384,10 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    devices: DevicesOption = "1",
+    coordinator: CoordinatorOption = None,
+    processes: ProcessesOption = None,
+    process: ProcessOption = None,
 ) -> None:
     """Train a pair on a dataset or on your own images, and export its two bundles."""
     from codec.errors import MissingExtraError
@@ -390,14 +396,19 @@ def train(
         from rich.console import Console
 
         from codec.training.data import load_training
+        from codec.training.devices import devices_for
+        from codec.training.hosts import join
         from codec.training.loop import InterruptedRunError
-        from codec.training.run import run
+        from codec.training.run import follow, run
         from codec.training.settings import model_for, settings_for
     except ImportError as error:
         raise MissingExtraError(
             f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
         ) from None
 
+    if coordinator is not None and processes is not None and process is not None:
+        join(coordinator, processes, process)
+    several = devices_for(devices)
     data = load_training(dataset, images, seed)
     settings = settings_for(
         data.training,
@@ -420,10 +431,13 @@ def train(
         start=start,
     )
     console = Console(stderr=True, highlight=False)
-    if model is None:
+    if model is None and several.first:
         console.print("model: {}, {}".format(*model_for(data.training, settings.objective, layers)))
     try:
-        run(settings, data, out, resume=resume, console=console)
+        if not several.first:
+            follow(settings, data, several, resume=resume)
+        else:
+            run(settings, data, out, resume=resume, console=console, devices=several)
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None

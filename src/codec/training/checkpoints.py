@@ -1,4 +1,7 @@
-"""Checkpoints of a run, through orbax: whole or not there, and only for the settings that made them."""
+"""Checkpoints of a run, through orbax: whole or not there, and only for the settings that made them.
+
+They hold plain arrays and nothing of the devices that these were on: a run goes on with any number of them.
+"""
 
 import json
 import os
@@ -7,6 +10,8 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from codec.errors import FileError, TrainingError
@@ -38,9 +43,15 @@ class Checkpoints:
                 f"{folder}: expected a run to resume, found none; leave out --resume to begin one"
             )
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=2, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            max_to_keep=2,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            create=False,
+            # Of several processes the first alone comes here; orbax would wait for the others.
+            multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes={0}),
         )
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
         except OSError as error:
             raise FileError(f"{folder}: cannot be made: {error.strerror or error}") from None
@@ -76,6 +87,7 @@ class Checkpoints:
         """Write ``values``, a tree of arrays, atomically; a step that is already there stays."""
         if step == self.newest:
             return
+        values = jax.tree.map(np.asarray, values)
         try:
             self._manager.save(step, args=ocp.args.StandardSave(values))
         except Exception as error:  # orbax and the stores under it raise many kinds
@@ -86,8 +98,9 @@ class Checkpoints:
             ) from None
 
     def restore(self, like: dict[str, Any]) -> dict[str, Any]:
-        """The newest values, in the structure of ``like``."""
+        """The newest values, NumPy arrays in the structure of ``like``."""
         step = self.newest
+        like = jax.tree.map(np.asarray, like)
         try:
             values: dict[str, Any] = self._manager.restore(step, args=ocp.args.StandardRestore(like))
         except Exception as error:  # orbax and the stores under it raise many kinds

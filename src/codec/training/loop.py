@@ -1,14 +1,15 @@
 """The training loop: images and settings in, trained weights out, one metrics line an epoch.
 
 Everything random follows from the seed and the number of the step or epoch, so a run that is stopped and
-resumed goes through the same numbers as one that is not.
+resumed goes through the same numbers as one that is not. Processes that share a run all go through this loop,
+each with all images; where to start is what the first of them says.
 """
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from types import FrameType
@@ -23,12 +24,14 @@ from codec.images import pad, to_float
 from codec.training.augment import augmented
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset, images_within
+from codec.training.devices import ONE_DEVICE, Devices
 from codec.training.distortion import Distortion
+from codec.training.hosts import stop_together, stopping_together
 from codec.training.objective import Figures, Objective, Weights
 from codec.training.rate_distortion import RateDistortion
 from codec.training.settings import Settings
 from codec.training.start import start_from_pair
-from codec.training.step import State, initial_state, train_step
+from codec.training.step import State, check_parts, initial_state, train_step
 
 __all__ = [
     "EpochMetrics",
@@ -85,11 +88,16 @@ def _validate_batch(objective: Objective, weights: Weights, images: Array) -> Ar
     return objective.validate(weights, to_float(images))
 
 
-def validate(objective: Objective, weights: Weights, images: np.ndarray) -> Figures:
-    """The objective's figures over clean images."""
+def validate(objective: Objective, weights: Weights, images: np.ndarray, *others: Weights) -> Figures:
+    """The objective's figures over clean images; ``others`` are the weights on more devices."""
     size = images_within(_VALIDATION_BATCH, images.shape)
-    batches = (images[start : start + size] for start in range(0, len(images), size))
-    sums = [np.asarray(_validate_batch(objective, weights, jnp.asarray(b)), np.float64) for b in batches]
+    batches = [images[start : start + size] for start in range(0, len(images), size)]
+    copies = [weights, *others]
+    sums = []
+    for start in range(0, len(batches), len(copies)):
+        turn = zip(copies, batches[start : start + len(copies)], strict=False)
+        begun = [_validate_batch(objective, copy, jnp.asarray(batch)) for copy, batch in turn]
+        sums += [np.asarray(found, np.float64) for found in begun]
     return objective.figures(np.sum(sums, axis=0))
 
 
@@ -99,8 +107,11 @@ def _spread_over(images: np.ndarray, most: int) -> np.ndarray:
     return picked
 
 
-def check_data(settings: Settings, data: Dataset) -> None:
-    """Raise ``TrainingError`` unless there is a batch of images that the networks take."""
+def check_data(settings: Settings, data: Dataset, devices: Devices) -> None:
+    """Raise ``TrainingError`` unless there is a batch of images that the networks take.
+
+    ``OptionError`` is for a batch that does not divide among the devices.
+    """
     if len(data.training) < settings.batch_size:
         raise TrainingError(
             f"{data.name}: expected at least one batch of {settings.batch_size} training images, "
@@ -113,15 +124,25 @@ def check_data(settings: Settings, data: Dataset) -> None:
             f"found {channels}"
         )
 
+    def objective_of(size: int) -> Objective:
+        return objective_for(replace(settings, batch_size=size), len(data.training))
+
+    check_parts(objective_of, settings.batch_size, devices)
+
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+def _deferred_interrupt(several_hosts: bool) -> Iterator[Callable[[int], bool]]:
     """Turn the first Ctrl-C into a flag that is asked for between steps, when the state is whole.
 
     A second Ctrl-C acts at once. Outside the main thread, which alone receives signals, nothing changes.
+    Several hosts agree on the step after which all stop.
     """
+    if several_hosts:
+        with stopping_together():
+            yield stop_together
+        return
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda step: False
         return
     received: list[int] = []
     before = signal.getsignal(signal.SIGINT)
@@ -132,7 +153,7 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
     signal.signal(signal.SIGINT, remember)
     try:
-        yield lambda: bool(received)
+        yield lambda step: bool(received)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -140,72 +161,89 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
 def train(
     settings: Settings,
     data: Dataset,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints | None,
     *,
     resume: bool = False,
     watcher: Watcher | None = None,
+    devices: Devices = ONE_DEVICE,
 ) -> Weights:
     """Train, checkpoint each epoch, and return the weights of both halves.
 
     Args:
+        checkpoints: None in every process but the first of several.
         resume: go on from the newest checkpoint, if there is one, instead of starting anew.
         watcher: told of each step and epoch.
+        devices: that share every batch.
 
     Raises:
         TrainingError: fewer images than one batch, nothing to resume, another run's checkpoint, or a loss
             that is no longer finite.
+        OptionError: a batch that does not divide among the devices.
         InterruptedRunError: Ctrl-C; a checkpoint holds the last whole step.
     """
     watcher = watcher or Watcher()
-    check_data(settings, data)
+    check_data(settings, data, devices)
     alignment = settings.architecture.alignment
     training = pad(data.training, alignment)
     batches = len(training) // settings.batch_size
     objective = objective_for(settings, len(training))
     validation = pad(_spread_over(data.validation, objective.validation_images), alignment)
-    going_on = resume and checkpoints.newest is not None
+    found = resume and checkpoints is not None and checkpoints.newest is not None
+    going_on = bool(devices.from_first(np.array(found)))
     start = start_from_pair(settings) if settings.start and not going_on else None
     state = initial_state(objective, training, start)
-    if going_on:
-        state = State(**checkpoints.restore(state._asdict()))
+    if going_on and checkpoints is not None:
+        state = State(**jax.tree.map(jnp.array, checkpoints.restore(state._asdict())))
+    state = devices.place(devices.from_first(state))
     epoch, batch = divmod(int(state.step), batches)
     watcher.on_start(epoch, batches)
-    with _deferred_interrupt() as interrupted:
+
+    def save(state: State) -> None:
+        if checkpoints is not None:
+            checkpoints.save(int(state.step), state._asdict())
+
+    with _deferred_interrupt(devices.several_hosts) as interrupted:
         while epoch < settings.epochs:
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(training))
             share = settings.augment if epoch < _AUGMENTED * settings.epochs else 0.0
-            images = jnp.asarray(augmented(training, share, [settings.seed, epoch, 1]))
+            images = devices.hold(augmented(training, share, [settings.seed, epoch, 1]))
             started, done = perf_counter(), 0
             while batch < batches:
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
                 step = epoch * batches + batch
                 state = State(*objective.enter(step, state.weights, state.optimiser), state.step, state.sums)
+                state = devices.place(state)
                 phase = objective.phase(step)
-                state = jax.block_until_ready(train_step(objective, phase, settings, state, images, indices))
+                state = jax.block_until_ready(
+                    train_step(objective, phase, settings, state, images, indices, devices)
+                )
                 batch, done = batch + 1, done + settings.batch_size
                 watcher.on_step(batch, state, done / (perf_counter() - started))
                 # An epoch's last step is followed by its validation: a checkpoint in between would skip it.
-                if batch < batches and interrupted():
-                    checkpoints.save(int(state.step), state._asdict())
+                if batch < batches and interrupted(step + 1):
+                    save(state)
                     raise _interruption(state, epoch)
             rate = done / (perf_counter() - started) if done else 0.0
+            copies = devices.copies(state)
+            trained = [objective.trained(copy.weights, copy.optimiser) for copy in copies]
             metrics = EpochMetrics(
                 epoch=epoch + 1,
                 step=int(state.step),
                 images_per_s=rate,
                 training=objective.figures(np.asarray(state.sums, np.float64)),
-                validation=validate(objective, objective.trained(state.weights, state.optimiser), validation),
+                validation=validate(objective, trained[0], validation, *trained[1:]),
             )
             if not np.isfinite([metrics.training.loss, metrics.validation.loss]).all():
                 raise TrainingError(f"epoch {epoch + 1}: the loss is no longer finite; lower --learning-rate")
-            state = state._replace(sums=jnp.zeros_like(state.sums))
             # Metrics first: resuming drops a line too many, but could not make up for one too few.
-            watcher.on_epoch(metrics, state)
-            checkpoints.save(int(state.step), state._asdict())
-            if interrupted():
+            watcher.on_epoch(metrics, copies[0])
+            state = state._replace(sums=jnp.zeros(state.sums.shape))
+            save(state)
+            if interrupted(int(state.step)):
                 raise _interruption(state, epoch)
             epoch, batch = epoch + 1, 0
-    return objective.trained(state.weights, state.optimiser)
+    last = devices.copies(devices.place(state))[0]
+    return objective.trained(last.weights, last.optimiser)
 
 
 def _interruption(state: State, epoch: int) -> InterruptedRunError:

@@ -9,7 +9,9 @@ OUT/checkpoints/                                      where --resume goes on
 import hashlib
 import json
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,50 +27,64 @@ from codec.inspection import json_values
 from codec.pictures import picture_rows
 from codec.training.checkpoints import Checkpoints
 from codec.training.data import Dataset
+from codec.training.devices import ONE_DEVICE, Devices
 from codec.training.export import export_pair
+from codec.training.hosts import part
 from codec.training.loop import EpochMetrics, Watcher, check_data, objective_for, train
 from codec.training.objective import Figures
 from codec.training.settings import Settings
 from codec.training.step import State
 
-__all__ = ["run"]
+__all__ = ["follow", "run"]
 
 _PREVIEW_IMAGES = 10
 _SHOW_EVERY = 20
 
 
-def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: Console) -> tuple[Path, Path]:
+def run(
+    settings: Settings,
+    data: Dataset,
+    out: Path,
+    *,
+    resume: bool,
+    console: Console,
+    devices: Devices = ONE_DEVICE,
+) -> tuple[Path, Path]:
     """Train, or finish training, and write the pair; returns the paths of its two bundles.
 
     A run that had finished all its epochs and is resumed is exported again.
 
+    Args:
+        devices: that share the training. Of several processes the first runs this, the others
+            ``follow``, and are let go before the export.
+
     Raises:
         FileError: ``out`` cannot be made, or something in it cannot be written.
         TrainingError: see ``codec.training.loop.train``.
+        OptionError: a batch that does not divide among the devices.
     """
-    check_data(settings, data)
+    check_data(settings, data, devices)
+    identity = _identity(settings, data)
+    _check_agreement(devices, identity)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{out}: cannot be made: {error.strerror}") from None
-    identity = {
-        "data": data.name,
-        "images": list(data.training.shape),
-        "sha256": hashlib.sha256(data.training.tobytes()).hexdigest(),
-        **settings.to_dict(),
-    }
+    remembered = identity.copy()
     if settings.objective == "distortion":
-        del identity["epochs"]  # a rate-distortion schedule spans its epochs; this one may be prolonged
-    checkpoints = Checkpoints(out / "checkpoints", identity, resume=resume)
+        del remembered["epochs"]  # a rate-distortion schedule spans its epochs; this one may be prolonged
+    checkpoints = Checkpoints(out / "checkpoints", remembered, resume=resume)
     console.print(
         f"{settings.name}: {settings.architecture.kind}, {settings.objective}, on {data.name}: "
         f"{len(data.training):,} training and {len(data.validation):,} validation images of "
-        f"{_size(data.training)}"
+        f"{_size(data.training)}{f', {devices.count} devices' * (devices.count > 1)}"
     )
     try:
         with _progress(console) as progress:
             watcher = _Reporter(settings, data, out, progress, resume=resume)
-            weights = train(settings, data, checkpoints, resume=resume, watcher=watcher)
+            weights = train(settings, data, checkpoints, resume=resume, watcher=watcher, devices=devices)
+        if devices.several_hosts:
+            part()
         bundles = export_pair(settings, weights, data.name, data.training, data.validation, console.print)
         encoder, decoder = write_pair(out, settings.name, bundles)
     except FileError as error:
@@ -79,6 +95,39 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
         checkpoints.close()
     console.print(f"wrote {encoder}\nwrote {decoder}")
     return encoder, decoder
+
+
+def follow(settings: Settings, data: Dataset, devices: Devices, *, resume: bool) -> None:
+    """Take part in the run of the first of several processes, without a folder: nothing is written.
+
+    Raises:
+        TrainingError: see ``codec.training.loop.train``; other data or settings than the first process's.
+        OptionError: a batch that does not divide among the devices.
+    """
+    check_data(settings, data, devices)
+    _check_agreement(devices, _identity(settings, data))
+    train(settings, data, None, resume=resume, devices=devices)
+    part()
+
+
+def _identity(settings: Settings, data: Dataset) -> dict[str, Any]:
+    """Plain values that tell this run from others."""
+    return {
+        "data": data.name,
+        "images": list(data.training.shape),
+        "sha256": hashlib.sha256(data.training.tobytes()).hexdigest(),
+        **settings.to_dict(),
+    }
+
+
+def _check_agreement(devices: Devices, identity: dict[str, Any]) -> None:
+    run = {
+        "versions": [version(name) for name in ("jax", "split-codec")],
+        "devices": devices.count,
+        **identity,
+    }
+    digests = {n: hashlib.sha256(json.dumps(value).encode()).digest() for n, value in run.items()}
+    devices.check_agreement(digests)
 
 
 def _size(images: NDArray[np.uint8]) -> str:
