@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codec.cli_data import ColumnOption, ConvertOption, CropOption, CropsOption, ImagesOption, tile_size
 from codec.cli_keys import (
     SealOption,
     TrustOption,
@@ -97,10 +98,12 @@ def encode(
         bool,
         typer.Option("--compact", help="Six bytes of framing for one image; no name travels with it."),
     ] = False,
+    convert: ConvertOption = False,
     seal: SealOption = None,
     trust: TrustOption = None,
 ) -> None:
     """Encode images of one size to a packet; those that cannot be read are listed and left out."""
+    from codec.conversion import Converted, told
     from codec.encoder import load_encoder
     from codec.errors import ImageError
     from codec.files import write_pieces
@@ -114,13 +117,14 @@ def encode(
     if named:
         _check_names(paths)
     taken: list[Path] = []
+    converted = Converted() if convert else None
     carried = (path.name for path in taken) if named else None  # read along with the images
 
     def leave_out(path: Path, error: CodecError) -> None:
         tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
 
     def pixels(on_bad: "OnBad | None" = None) -> Iterator[Any]:
-        for path, image in read_images(paths, sender.bundle.pair, on_bad):
+        for path, image in read_images(paths, sender.bundle.pair, on_bad, converted):
             taken.append(path)
             yield image
 
@@ -137,6 +141,8 @@ def encode(
             raise ImageError(f"none of {len(paths):,} images can be encoded; nothing is written")
         pieces = sender.encode_stream(chain([first], good), quality=quality, names=carried, effort=effort)
         length = write_pieces(output, sealed(pieces, key))
+    for line in told(converted or Converted()):
+        tell(line)
     each = length / len(taken)
     typer.echo(f"{_counted(len(taken))}, {length:,} bytes, {each:.1f} an image", err=True)
     if len(taken) < len(paths):
@@ -241,10 +247,12 @@ def train(
         str | None,
         typer.Option(metavar="NAME", help="A tensorflow-datasets dataset, such as mnist."),
     ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
-    ] = None,
+    images: ImagesOption = None,
+    convert: ConvertOption = False,
+    crop: CropOption = None,
+    crops: CropsOption = None,
+    column: ColumnOption = None,
+    split: Annotated[str, typer.Option(help="The dataset's split.")] = "train",
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the pair; the data's name if left out.")
     ] = None,
@@ -307,7 +315,7 @@ def train(
     try:
         from rich.console import Console
 
-        from codec.training.data import load_training
+        from codec.training.data import Reading, load_training
         from codec.training.loop import InterruptedRunError
         from codec.training.run import run
         from codec.training.settings import settings_for
@@ -316,7 +324,10 @@ def train(
             f"codec train: an optional part is not installed ({error}); run: pip install 'split-codec[train]'"
         ) from None
 
-    data = load_training(dataset, images, seed)
+    console = Console(stderr=True, highlight=False)
+    tile = tile_size(crop, crops)
+    reading = Reading(convert=convert, crop=tile, crops=crops, column=column, tell=tell, console=console)
+    data = load_training(dataset, images, seed, reading, split)
     settings = settings_for(
         data.training,
         data.name,
@@ -338,7 +349,7 @@ def train(
         start=start,
     )
     try:
-        run(settings, data, out, resume=resume, console=Console(stderr=True, highlight=False))
+        run(settings, data, out, resume=resume, console=console)
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None
@@ -368,10 +379,11 @@ def evaluate(
         typer.Option(metavar="NAME", help="A tensorflow-datasets dataset, such as mnist."),
     ] = None,
     split: Annotated[str, typer.Option(help="The dataset's split.")] = "test",
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
-    ] = None,
+    images: ImagesOption = None,
+    convert: ConvertOption = False,
+    crop: CropOption = None,
+    crops: CropsOption = None,
+    column: ColumnOption = None,
     quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
     effort: EffortOption = 0,
     trust: TrustOption = None,
@@ -388,7 +400,9 @@ def evaluate(
     trusted = trust or None
     sender, receiver = load_encoder(encoder, trusted=trusted), load_decoder(decoder, trusted=trusted)
     qualities = _qualities(quality, sender)
-    pixels = _evaluation_images(dataset, split, images)
+    tile, channels = tile_size(crop, crops), sender.bundle.pair.architecture.image_channels
+    options = {"convert": convert, "channels": channels, "crop": tile, "crops": crops, "column": column}
+    pixels = _evaluation_images(dataset, split, images, options)
     rows = measure(sender, receiver, pixels, qualities, effort)
     if not as_json:
         say("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
@@ -410,12 +424,15 @@ def _qualities(text: str, encoder: "Encoder") -> list[int]:
     return [int(text)]
 
 
-def _evaluation_images(dataset: str | None, split: str, images: Path | None) -> Any:
-    from codec.training.data import load_dataset, load_images
+def _evaluation_images(dataset: str | None, split: str, images: str | None, options: dict[str, Any]) -> Any:
+    from rich.console import Console
+
+    from codec.training.data import Reading, load_dataset, load_images
 
     if (dataset is None) == (images is None):
         raise OptionError("expected one of --dataset and --images")
-    return load_dataset(dataset, split) if dataset else load_images(str(images))
+    reading = Reading(tell=tell, console=Console(stderr=True, highlight=False), **options)
+    return load_dataset(dataset, split, reading) if dataset else load_images(str(images), reading)
 
 
 for command in (keygen, sign, verify):
