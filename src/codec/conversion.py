@@ -52,9 +52,9 @@ _ORIENTATION = 0x0112
 _AT_ONCE_VALUES = 1 << 22
 
 
-def told(converted: Converted, what: str = "files") -> list[str]:
+def told(converted: Converted) -> list[str]:
     """A line for each rule that was applied: how often, and the rule."""
-    return [f"{count:,} {what} converted: {rule}" for rule, count in converted.items()]
+    return [f"{count:,} image{'s' * (count > 1)} converted: {rule}" for rule, count in converted.items()]
 
 
 def check_plain(image: Image.Image, label: str) -> None:

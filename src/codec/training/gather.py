@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from codec.conversion import Converted, plain_arrays, told
 from codec.errors import CodecError, DatasetError
-from codec.training.crops import HELD_OUT, WHOLE_PICTURES, Ints, Plan, plan, spread_tiles
+from codec.training.crops import HELD_OUT, Ints, Plan, plan, spread_tiles
 from codec.training.sources import ArraySource, Images, Reading, Shape, Source
 
 __all__ = ["read_all", "read_split", "watched"]
@@ -71,7 +71,7 @@ class _Pictures:
         if self.left_out:
             more = f"; the first {_TOLD} are told above" * (len(self.left_out) > _TOLD)
             self.reading.tell(f"{len(self.left_out):,} of {self.source.count:,} images are left out{more}")
-        for line in told(self.converted or Converted(), "images"):
+        for line in told(self.converted or Converted()):
             self.reading.tell(line)
 
 
@@ -131,7 +131,7 @@ def read_split(source: Source, reading: Reading, seed: int) -> tuple[Images, Ima
 def _array(source: ArraySource, reading: Reading) -> Images:
     converted = Converted()
     images = plain_arrays(source.array, reading.channels if reading.convert else None, converted)
-    for line in told(converted, "images"):
+    for line in told(converted):
         reading.tell(line)
     return images
 
@@ -249,17 +249,13 @@ def _read(pictures: _Pictures, sets: Sequence[Ints], tile: tuple[int, int]) -> l
 
 
 def _told_plan(planned: Plan, tile: tuple[int, int], pictures: int) -> str:
-    count, gridded = len(planned.training), planned.gridded
-    grids = (
-        f"{gridded:,} of the grids"
-        if gridded == planned.offered
-        else (f"{gridded:,} of {planned.offered:,} of the grids")
-    )
-    where = f"strips of them, fewer than {WHOLE_PICTURES} as they are" if planned.strips else "other images"
+    count, gridded, offered = len(planned.training), planned.gridded, planned.offered
+    grids = f"{gridded:,} of the grids" if gridded == offered else f"{gridded:,} of the grids' {offered:,}"
+    held = "strips of the same, too few to hold out whole ones" if planned.strips else "others"
     return (
-        f"crop {tile[0]}x{tile[1]}: {count:,} training tiles of {pictures:,} images ({grids}, "
+        f"crop {tile[0]}x{tile[1]}: {pictures:,} images; {count:,} training tiles ({grids}, "
         f"{count - gridded:,} at random places; --crops takes another number), and "
-        f"{len(planned.validation):,} validation tiles of {where}"
+        f"{len(planned.validation):,} validation tiles of {held}"
     )
 
 
