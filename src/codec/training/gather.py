@@ -119,7 +119,11 @@ def read_split(source: Source, reading: Reading, seed: int) -> tuple[Images, Ima
         least = max(1, min(_HELD_OUT_MOST, _HELD_OUT_VALUES // (math.prod(tile) * pictures.channels)))
         planned = plan(pictures.sizes, tile, seed, wanted=reading.crops, most=most, most_held_out=least)
         sets = [planned.training, planned.validation]
-    _check_two(source.name, [len(tiles) for tiles in sets])
+        if not all(map(len, sets)):
+            raise DatasetError(
+                f"{source.name}: expected at least 2 tiles of {tile[0]}x{tile[1]}, one to train and one to "
+                f"validate on, found {planned.offered}; take a smaller --crop or more images"
+            )
     arrays = _read(pictures, sets, tile)
     _check_two(source.name, [len(array) for array in arrays])
     pictures.tell()

@@ -64,7 +64,7 @@ class ParquetSource:
     def shapes(self) -> Iterator[tuple[str, Shape | CodecError]]:
         for label, value in self._values(range(self.count)):
             try:
-                yield label, value.shape if self._shape else self._look(label, value)
+                yield label, _present(label, value).shape if self._shape else self._look(label, value)
             except CodecError as error:
                 yield label, error
 
@@ -109,11 +109,11 @@ class ParquetSource:
         try:
             with self._open(path) as file:
                 yield file
-        except (CodecError, MemoryError, GeneratorExit):
+        except (CodecError, MemoryError):
             raise
-        except OSError as error:
-            raise FileError(f"{path}: cannot be read: {error.strerror or first_line(error)}") from None
-        except Exception as error:  # its own kinds, and Python's
+        except Exception as error:  # its own kinds, and Python's; of damage too it may say OSError
+            if isinstance(error, OSError) and error.errno is not None:
+                raise FileError(f"{path}: cannot be read: {error.strerror}") from None
             raise DatasetError(f"{path}: not a Parquet file that can be read: {first_line(error)}") from None
 
 
