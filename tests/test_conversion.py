@@ -152,9 +152,7 @@ def test_a_picture_is_turned_upright_as_exif_tells(kind: str, orientation: int) 
     exif = Image.Exif()
     exif[0x0112] = orientation
     options: dict[str, Any] = {"quality": 100} if kind == "JPEG" else {"lossless": True}
-    image, lines = convert(
-        saved(Image.fromarray(np.stack([turned] * 3, -1)), kind, exif=exif, **options)
-    )
+    image, lines = convert(saved(Image.fromarray(np.stack([turned] * 3, -1)), kind, exif=exif, **options))
     assert np.abs(image.astype(int) - upright[..., None]).max() <= 3
     by_pillow = kind == "TIFF" or orientation == 1
     assert lines == ([] if by_pillow else ["1 image converted: turned upright, as EXIF tells"])
@@ -229,9 +227,7 @@ def test_arrays_are_converted_by_the_same_rules(channels: int) -> None:
     rounded = np.round(deep * (255 / 65535)).astype(np.uint8)
     for image, expected in zip(images, rounded, strict=True):
         mode = "L" if channels == 1 else "RGB"
-        np.testing.assert_array_equal(
-            image.squeeze(), np.asarray(Image.fromarray(expected).convert(mode))
-        )
+        np.testing.assert_array_equal(image.squeeze(), np.asarray(Image.fromarray(expected).convert(mode)))
     assert told(converted)[0] == "7 images converted: 16 bits are rounded to 8 (v x 255 / 65,535)"
     grey = pixels(3, 4, 4, 1)
     np.testing.assert_array_equal(plain_arrays(grey, 3, converted), grey.repeat(3, 3))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from codec.errors import DatasetError, FileError, OptionError
-from codec.imagefiles import png_bytes
+from codec.imagefiles import png_bytes, read_image
 from codec.training import sources
 from codec.training.data import Reading, load_dataset, load_images, load_training, sample_digits
 
@@ -72,7 +72,7 @@ def test_images_of_mixed_sizes_are_counted_and_a_crop_proposed(tmp_path: Path) -
         "one, or add --crop 32x32, which cuts tiles from the 19 that are as large"
     )
     pictures(tmp_path, *[(side, 3, 1) for side in range(1, 21)])
-    with pytest.raises(DatasetError, match="1 of 5x3 and 15 of 15 more sizes; resize them to one$"):
+    with pytest.raises(DatasetError, match=r"1 of 5x3 and 15 of 15 more sizes; resize them to one$"):
         load_images(tmp_path)
 
 
@@ -81,8 +81,8 @@ def test_grey_and_rgb_files_are_not_mixed_unless_converted(tmp_path: Path) -> No
     with pytest.raises(DatasetError) as caught:
         load_images(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: expected images of one kind, found 2 of grey and 1 of RGB; keep them in folders of their "
-        "own, or add --convert, which makes all RGB"
+        f"{tmp_path}: expected images of one kind, found 2 of grey and 1 of RGB; keep them in folders of "
+        "their own, or add --convert, which makes all RGB"
     )
     lines: list[str] = []
     images = load_images(tmp_path, Reading(convert=True, tell=lines.append))
@@ -114,7 +114,8 @@ def test_more_than_a_tenth_unreadable_is_refused(tmp_path: Path) -> None:
     assert len(load_images(tmp_path)) == 18
     (tmp_path / "007.png").write_bytes(b"")
     with pytest.raises(
-        DatasetError, match=r"more than a tenth of 20 images cannot be read; the first: .*003.png: not an image"
+        DatasetError,
+        match=r"more than a tenth of 20 images cannot be read; the first: .*003.png: not an image",
     ):
         load_images(tmp_path)
 
@@ -123,7 +124,7 @@ def test_a_file_that_changes_while_the_others_are_read_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures(tmp_path, *[(4, 4, 1)] * 20)
-    real = sources.read_image
+    real = read_image
 
     def changed(path: Path, **options: Any) -> NDArray[np.uint8]:
         image = real(path, **options)
@@ -181,7 +182,8 @@ def test_of_few_pictures_strips_are_held_out(tmp_path: Path) -> None:
 def test_a_crop_larger_than_all_images_is_refused(tmp_path: Path) -> None:
     pictures(tmp_path, (20, 20, 1), (10, 30, 1))
     with pytest.raises(
-        DatasetError, match=r"images of at least 16x21, the size of --crop, found none of 2; take a smaller one"
+        DatasetError,
+        match=r"images of at least 16x21, the size of --crop, found none of 2; take a smaller one",
     ):
         load_images(tmp_path, Reading(crop=(16, 21)))
     with pytest.raises(DatasetError, match=r"2 tiles of 16x16, .*, found 1; take a smaller --crop or more"):
@@ -357,7 +359,7 @@ def test_a_dataset_of_mixed_sizes_and_another_feature_is_cut_into_tiles(
         "deep": tfds.features.Image(shape=(4, 4, 1), dtype=np.uint16),
         "label": tfds.features.ClassLabel(num_classes=2),
     }
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "photo": rng.integers(0, 256, (16 + i, 20, 3), np.uint8),
             "mask": rng.integers(0, 256, (4, 4, 1), np.uint8),

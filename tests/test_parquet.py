@@ -96,7 +96,9 @@ def test_rows_without_an_image_are_left_out_by_name(tmp_path: Path, images: NDAr
     lines: list[str] = []
     found = load_images(path, Reading(tell=lines.append))
     np.testing.assert_array_equal(found, np.delete(images, [3, 8], 0))
-    assert lines[0] == f"{path}, row 3: expected an image, found none; where it has a path, that is not opened"
+    assert (
+        lines[0] == f"{path}, row 3: expected an image, found none; where it has a path, that is not opened"
+    )
     assert lines[1].startswith(f"{path}, row 8: not an image file")
     assert lines[2] == "2 of 40 images are left out"
     storage = pa.array([[1] * 30, None] + [[2] * 30] * 20, pa.list_(pa.uint8(), 30))
@@ -109,7 +111,7 @@ def test_a_path_in_a_row_is_never_opened(tmp_path: Path, images: NDArray[np.uint
     row = {"bytes": None, "path": str(tmp_path / "secret.png")}
     column = pa.array([row] * 2, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     path = write(tmp_path / "a.parquet", {"image": column})
-    with pytest.raises(DatasetError, match="more than a tenth of 2 images cannot be read; .* is not opened"):
+    with pytest.raises(DatasetError, match=r"more than a tenth of 2 images cannot be read; .* is not opened"):
         load_images(path)
 
 
@@ -120,13 +122,15 @@ def test_a_column_that_is_missing_or_of_another_kind_is_told_with_all_there_are(
     with pytest.raises(DatasetError) as caught:
         load_images(path)
     assert str(caught.value) == (
-        f"{path}: expected a column of images called image, img, images, picture, pixels, or one alone, found "
-        "a (binary), b (binary), label (int64); name it with --column"
+        f"{path}: expected a column of images called image, img, images, picture, pixels, or one alone, "
+        "found a (binary), b (binary), label (int64); name it with --column"
     )
     np.testing.assert_array_equal(load_images(path, Reading(column="b")), images)
     with pytest.raises(DatasetError, match=r"expected a column 'c', found a \(binary\), b \(binary\)"):
         load_images(path, Reading(column="c"))
-    with pytest.raises(DatasetError, match="expected in column 'label' bytes of image files, or uint8 tensors"):
+    with pytest.raises(
+        DatasetError, match="expected in column 'label' bytes of image files, or uint8 tensors"
+    ):
         load_images(path, Reading(column="label"))
 
 
@@ -158,7 +162,12 @@ def test_pixels_that_are_missing_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_parquet_file_is_told(tmp_path: Path, images: NDArray[np.uint8]) -> None:
     path = write(tmp_path / "a.parquet", {"image": encoded(images)})
     whole = path.read_bytes()
-    for data in (b"", b"junk", whole[: len(whole) // 2], whole[: len(whole) // 2] + bytes(200) + whole[-200:]):
+    for data in (
+        b"",
+        b"junk",
+        whole[: len(whole) // 2],
+        whole[: len(whole) // 2] + bytes(200) + whole[-200:],
+    ):
         path.write_bytes(data)
         with pytest.raises(DatasetError, match="not a Parquet file that can be read"):
             load_images(path)
