@@ -24,6 +24,7 @@ from codec.cli_archive import (
 )
 from codec.cli_archive import app as archive_app
 from codec.cli_hosts import CoordinatorOption, DevicesOption, ProcessesOption, ProcessOption, shared
+from codec.cli_data import ColumnOption, ConvertOption, CropOption, CropsOption, ImagesOption, tile_size
 from codec.cli_keys import (
     SealOption,
     TrustOption,
@@ -116,6 +117,7 @@ def encode(
     images_per_packet: PerPacketOption = None,
     labels: LabelsOption = None,
     folder_labels: FolderLabelsOption = False,
+    convert: ConvertOption = False,
     seal: SealOption = None,
     trust: TrustOption = None,
 ) -> None:
@@ -124,6 +126,7 @@ def encode(
     Those that cannot be read are listed and left out.
     """
     from codec.archive_encoder import IMAGES_PER_PACKET, create_archive
+    from codec.conversion import Converted, told
     from codec.encoder import load_encoder
     from codec.errors import ImageError
     from codec.files import write_pieces
@@ -155,15 +158,21 @@ def encode(
     if named:
         _check_names(paths)
     # The bytes of a pipe can be read once only.
-    mixed = sender.bundle.pair.takes_any_size and not compact and images != ["-"] and are_mixed(paths)
+    mixed = (
+        sender.bundle.pair.takes_any_size
+        and not compact
+        and images != ["-"]
+        and are_mixed(paths, convert=convert)
+    )
     taken: list[Path] = []
+    converted = Converted() if convert else None
     carried = (path.name for path in taken) if named else None  # read along with the images
 
     def leave_out(path: Path, error: CodecError) -> None:
         tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
 
     def pixels(on_bad: "OnBad | None" = None) -> Iterator[Any]:
-        for path, image in read_images(paths, sender.bundle.pair, on_bad, mixed=mixed):
+        for path, image in read_images(paths, sender.bundle.pair, on_bad, converted, mixed=mixed):
             taken.append(path)
             yield image
 
@@ -185,6 +194,8 @@ def encode(
         else:
             pieces = sender.encode_stream(whole, quality=quality, names=carried, effort=effort)
         length = write_pieces(output, sealed(pieces, key))
+    for line in told(converted or Converted()):
+        tell(line)
     each = length / len(taken)
     typer.echo(f"{_counted(len(taken))}, {length:,} bytes, {each:.1f} an image", err=True)
     if len(taken) < len(paths):
@@ -311,10 +322,12 @@ def train(
         str | None,
         typer.Option(metavar="NAME", help="A tensorflow-datasets dataset, such as mnist."),
     ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
-    ] = None,
+    images: ImagesOption = None,
+    convert: ConvertOption = False,
+    crop: CropOption = None,
+    crops: CropsOption = None,
+    column: ColumnOption = None,
+    split: Annotated[str, typer.Option(help="The dataset's split.")] = "train",
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the pair; the data's name if left out.")
     ] = None,
@@ -395,7 +408,7 @@ def train(
     try:
         from rich.console import Console
 
-        from codec.training.data import load_training
+        from codec.training.data import Reading, load_training
         from codec.training.devices import devices_for
         from codec.training.hosts import join
         from codec.training.loop import InterruptedRunError
@@ -409,7 +422,10 @@ def train(
     if coordinator is not None and processes is not None and process is not None:
         join(coordinator, processes, process)
     several = devices_for(devices)
-    data = load_training(dataset, images, seed)
+    console = Console(stderr=True, highlight=False)
+    tile = tile_size(crop, crops)
+    reading = Reading(convert=convert, crop=tile, crops=crops, column=column, tell=tell, console=console)
+    data = load_training(dataset, images, seed, reading, split)
     settings = settings_for(
         data.training,
         data.name,
@@ -429,10 +445,11 @@ def train(
         filters=filters,
         seed=seed,
         start=start,
+        any_size=tile is not None,
     )
-    console = Console(stderr=True, highlight=False)
     if model is None and several.first:
-        console.print("model: {}, {}".format(*model_for(data.training, settings.objective, layers)))
+        choice, reason = model_for(data.training, objective, layers, any_size=tile is not None)
+        console.print(f"model: {choice}, {reason}")
     try:
         if not several.first:
             follow(settings, data, several, resume=resume)
@@ -467,10 +484,11 @@ def evaluate(
         typer.Option(metavar="NAME", help="A tensorflow-datasets dataset, such as mnist."),
     ] = None,
     split: Annotated[str, typer.Option(help="The dataset's split.")] = "test",
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Your own: a folder of image files, a .npy or a .npz."),
-    ] = None,
+    images: ImagesOption = None,
+    convert: ConvertOption = False,
+    crop: CropOption = None,
+    crops: CropsOption = None,
+    column: ColumnOption = None,
     quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
     effort: EffortOption = 0,
     trust: TrustOption = None,
@@ -487,7 +505,9 @@ def evaluate(
     trusted = trust or None
     sender, receiver = load_encoder(encoder, trusted=trusted), load_decoder(decoder, trusted=trusted)
     qualities = _qualities(quality, sender)
-    pixels = _evaluation_images(dataset, split, images)
+    tile, channels = tile_size(crop, crops), sender.bundle.pair.architecture.image_channels
+    options = {"convert": convert, "channels": channels, "crop": tile, "crops": crops, "column": column}
+    pixels = _evaluation_images(dataset, split, images, options)
     rows = measure(sender, receiver, pixels, qualities, effort)
     if not as_json:
         say("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
@@ -509,12 +529,15 @@ def _qualities(text: str, encoder: "Encoder") -> list[int]:
     return [int(text)]
 
 
-def _evaluation_images(dataset: str | None, split: str, images: Path | None) -> Any:
-    from codec.training.data import load_dataset, load_images
+def _evaluation_images(dataset: str | None, split: str, images: str | None, options: dict[str, Any]) -> Any:
+    from rich.console import Console
+
+    from codec.training.data import Reading, load_dataset, load_images
 
     if (dataset is None) == (images is None):
         raise OptionError("expected one of --dataset and --images")
-    return load_dataset(dataset, split) if dataset else load_images(str(images))
+    reading = Reading(tell=tell, console=Console(stderr=True, highlight=False), **options)
+    return load_dataset(dataset, split, reading) if dataset else load_images(str(images), reading)
 
 
 for command in (keygen, sign, verify):

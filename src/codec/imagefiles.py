@@ -1,17 +1,22 @@
-"""Image files <-> arrays, through Pillow: uint8 [H, W, 1] or [H, W, 3] in, PNG out."""
+"""Image files <-> arrays, through Pillow: uint8 [H, W, 1] or [H, W, 3] in, PNG out.
+
+What is neither 8-bit grey nor RGB is refused, or where the caller asks converted by the rules of
+``codec.conversion``.
+"""
 
 import io
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from codec.conversion import Converted, check_convertible, check_plain, plain, shape_of
 from codec.errors import CodecError, FileError, ImageError, LimitError
 from codec.files import read_bytes
 from codec.limits import DEFAULT_LIMITS, Limits
@@ -20,7 +25,18 @@ from codec.tiles import tile_count
 if TYPE_CHECKING:
     from codec.bundle import Pair
 
-__all__ = ["IMAGE_SUFFIXES", "OnBad", "are_mixed", "image_paths", "png_bytes", "read_image", "read_images"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "OnBad",
+    "are_mixed",
+    "decode_image",
+    "image_paths",
+    "image_shape",
+    "nested_files",
+    "png_bytes",
+    "read_image",
+    "read_images",
+]
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -45,9 +61,6 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 OnBad = Callable[[Path, CodecError], None]
 """Told of a file that cannot be taken, and why."""
-
-_GREY = ("1", "L")
-_COLOUR = ("RGB",)
 
 
 def image_paths(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -78,36 +91,106 @@ def image_paths(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return paths
 
 
-def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
+def nested_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """The files in ``folder`` and the folders inside it that end so, in the order of their paths.
+
+    Hidden files and folders, and links to folders, are passed over.
+
+    Raises:
+        FileError: a folder cannot be read.
+    """
+
+    def stop(error: OSError) -> None:
+        raise FileError(f"{error.filename}: cannot be read: {error.strerror}")
+
+    found: list[Path] = []
+    endings = tuple(suffixes)
+    for here, folders, files in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names = (n for n in files if n.lower().endswith(endings) and not n.startswith("."))
+        found += (path for path in (Path(here, name) for name in names) if not path.is_fifo())
+    return sorted(found)
+
+
+def read_image(
+    path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    channels: int | None = None,
+    converted: Converted | None = None,
+) -> NDArray[np.uint8]:
     """One image file as uint8 [H, W, C]: C is 1 for grey and black-and-white files, 3 for RGB.
+
+    Args:
+        channels: where files are converted, 1 or 3 to which grey and RGB are.
+        converted: if given, other pixel formats are converted too, and the rules applied counted here.
 
     Raises:
         FileError: the file cannot be read.
-        ImageError: not an image, damaged, animated, or of another pixel format: nothing is converted
-            that would lose something without a word.
+        ImageError: not an image, damaged, or of a pixel format that is not converted: without ``converted``
+            animations, transparency and all but 8-bit grey and RGB.
+        LimitError: over the limits.
     """
     data = read_bytes(path, limits.image_file_bytes, "image")
+    return decode_image(data, str(path), limits, channels=channels, converted=converted)
+
+
+def decode_image(
+    data: bytes,
+    label: str,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    channels: int | None = None,
+    converted: Converted | None = None,
+) -> NDArray[np.uint8]:
+    """The same of a file's bytes; ``label`` is what messages call it."""
+    with _opened(io.BytesIO(data), label, limits, convert=converted is not None) as image:
+        if converted is not None:
+            image = plain(image, channels, converted)
+        pixels: NDArray[Any] = np.asarray(image.convert("L") if image.mode == "1" else image)
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def image_shape(
+    file: BinaryIO, label: str, limits: Limits = DEFAULT_LIMITS, *, convert: bool = False
+) -> tuple[int, int, int]:
+    """Height, width and channels, 1 or 3, that ``read_image`` would give by the file's header.
+
+    Raises:
+        ImageError, LimitError: what the header shows of what ``read_image`` raises.
+    """
+    with _opened(file, label, limits, convert=convert) as image:
+        return shape_of(image, convert=convert)
+
+
+@contextmanager
+def _opened(file: BinaryIO, label: str, limits: Limits, *, convert: bool) -> Iterator[Image.Image]:
+    """The file's header, checked; what Pillow raises, here and inside the block, becomes ours."""
     # Pillow warns of large pictures and of odd metadata; the limits and the checks here decide instead.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                _check(image, path, limits)
-                pixels: NDArray[Any] = np.asarray(image.convert("L") if image.mode in _GREY else image)
+            with Image.open(file, formats=_FORMATS) as image:
+                limits.check("image_file_pixels", image.width * image.height, f"{label}: pixels")
+                (check_convertible if convert else check_plain)(image, label)
+                yield image
         except (CodecError, MemoryError):
             raise
         except UnidentifiedImageError:
-            raise ImageError(f"{path}: not an image file of the kinds {', '.join(_FORMATS)}") from None
+            raise ImageError(f"{label}: not an image file of the kinds {', '.join(_FORMATS)}") from None
         except Image.DecompressionBombError:
             raise LimitError(
-                f"{path}: pixels: expected at most {limits.image_file_pixels:,}, found far more"
+                f"{label}: pixels: expected at most {limits.image_file_pixels:,}, found far more"
             ) from None
         except Exception as error:  # damaged files make Pillow raise nearly anything
-            raise ImageError(f"{path}: damaged or unsupported image file: {error}") from None
-    return pixels.reshape(*pixels.shape[:2], -1)
+            if "truncated" in str(error).lower():
+                raise ImageError(
+                    f"{label}: truncated: the file ends before its picture does; get a whole copy of it"
+                ) from None
+            raise ImageError(f"{label}: damaged or unsupported image file: {error}") from None
 
 
-def are_mixed(paths: Iterable[Path]) -> bool:
+def are_mixed(paths: Iterable[Path], *, convert: bool = False) -> bool:
     """Whether image files are of different sizes, or any is more than one tile: told by their headers.
 
     What cannot be read counts for nothing here, and ``read_images`` tells of it; nor does what can be read
@@ -115,15 +198,18 @@ def are_mixed(paths: Iterable[Path]) -> bool:
     """
     sizes: set[tuple[int, int]] = set()
     for path in filter(Path.is_file, paths):
-        with suppress(Exception), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
-                sizes.add((image.height, image.width))
+        with suppress(CodecError, OSError), path.open("rb") as file:
+            sizes.add(image_shape(file, str(path), convert=convert)[:2])
     return len(sizes) > 1 or any(tile_count(*size) > 1 for size in sizes)
 
 
 def read_images(
-    paths: Iterable[Path], pair: "Pair", on_bad: OnBad | None = None, *, mixed: bool = False
+    paths: Iterable[Path],
+    pair: "Pair",
+    on_bad: OnBad | None = None,
+    converted: Converted | None = None,
+    *,
+    mixed: bool = False,
 ) -> Iterator[tuple[Path, NDArray[np.uint8]]]:
     """Each file and its image as uint8 [1, H, W, C], all such as ``pair`` takes and of the first one's size.
 
@@ -131,6 +217,7 @@ def read_images(
         mixed: whether they may be of any sizes instead.
         on_bad: if given, a file that cannot be taken is passed over, and this is told of it. The first file
             that can be taken then sets the size.
+        converted: if given, files are converted to 8 bits and the pair's channels; counts the rules.
 
     Raises:
         FileError, ImageError, LimitError: as ``read_image``, and for a file of another size or number of
@@ -139,7 +226,7 @@ def read_images(
     first: tuple[Path, tuple[int, ...]] | None = None
     for path in paths:
         try:
-            image = read_image(path)
+            image = read_image(path, channels=pair.architecture.image_channels, converted=converted)
             _check_shape(path, image.shape, pair)
             first = first or (path, image.shape)
             if image.shape != first[1] and not mixed:
@@ -161,37 +248,13 @@ def _check_shape(path: Path, shape: tuple[int, ...], pair: "Pair") -> None:
     if found != channels:
         raise ImageError(
             f"{path}: expected {channels} channel{'s' * (channels > 1)}, which the pair takes, "
-            f"found {found}; convert it to {'RGB' if channels == 3 else 'grey'} first"
+            f"found {found}; convert it to {'RGB' if channels == 3 else 'grey'} first, or add --convert"
         )
     if not pair.takes(height, width):
         raise ImageError(
             f"{path}: expected {pair.height}x{pair.width} pixels, the one size that the pair takes, "
             f"found {height}x{width}; crop it, or train a pair on images of its size"
         )
-
-
-def _check(image: Image.Image, path: Path, limits: Limits) -> None:
-    """Refuse what would be too large, or lose something on the way to 8-bit grey or RGB."""
-    limits.check("image_file_pixels", image.width * image.height, f"{path}: pixels")
-    if getattr(image, "is_animated", False):  # n_frames would read all of them, in quadratic time for TIFF
-        raise ImageError(f"{path}: expected one picture, found an animation; save one frame of it")
-    if image.mode not in _GREY + _COLOUR:
-        raise ImageError(
-            f"{path}: expected an 8-bit grey or RGB image, found mode {image.mode!r}; "
-            f"convert it first, for example with Pillow's image.convert('RGB')"
-        )
-    if "transparency" in image.info:
-        raise ImageError(f"{path}: expected an image without transparency; flatten it first")
-    if any(_is_deep(tile) for tile in getattr(image, "tile", [])):
-        raise ImageError(f"{path}: expected an 8-bit grey or RGB image, found 16 bits; convert it first")
-
-
-def _is_deep(tile: Any) -> bool:
-    """Whether a tile holds more than 8 bits a channel, which Pillow would cut down without a word."""
-    arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-    if tile[0] == "ppm":
-        return any(isinstance(value, int) and value > 255 for value in arguments)
-    return ";16" in str(arguments[0])
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:

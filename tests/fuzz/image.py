@@ -7,9 +7,11 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
+from codec.conversion import Converted
 from codec.errors import CodecError
-from codec.imagefiles import png_bytes, read_image
+from codec.imagefiles import image_shape, png_bytes, read_image
 from codec.limits import Limits
 from tests.fuzz.target import Target, mutate_bytes, pick
 
@@ -25,21 +27,41 @@ _PATH = Path(_FOLDER.name) / "image"
 
 
 def check(data: bytes) -> str:
-    """Read a file; what is read is grey or RGB, within the limits, and comes back from its own PNG file."""
+    """Read a file; what is read is grey or RGB, within the limits, and comes back from its own PNG file.
+
+    The same of what is converted; and either way a file's header tells the shape, or nothing is read.
+    """
     _PATH.write_bytes(data)
-    try:
-        image = read_image(_PATH, LIMITS)
-    except CodecError as error:
-        return type(error).__name__
-    assert image.dtype == np.uint8
-    assert image.ndim == 3
-    assert image.shape[2] in (1, 3)
-    assert 0 < image.shape[0] * image.shape[1] <= LIMITS.image_file_pixels
+    found, converted = _read(None), _read(Converted())
+    if isinstance(converted, CodecError):
+        assert isinstance(found, CodecError)
+        return type(converted).__name__
+    if isinstance(found, CodecError):
+        return "converted"
+    image = found
     if zlib.crc32(data) % 8 == 0:
         _PATH.write_bytes(png_bytes(image))
         again = read_image(_PATH, Limits(image_file_pixels=LIMITS.image_file_pixels))
         assert np.array_equal(again, image)
     return "grey" if image.shape[2] == 1 else "RGB"
+
+
+def _read(converted: Converted | None) -> NDArray[np.uint8] | CodecError:
+    """The image, or why there is none."""
+    try:
+        with open(_PATH, "rb") as file:
+            shape = image_shape(file, "image", LIMITS, convert=converted is not None)
+    except CodecError:
+        shape = None
+    try:
+        image = read_image(_PATH, LIMITS, converted=converted)
+    except CodecError as error:
+        return error
+    assert image.dtype == np.uint8
+    assert image.shape == shape
+    assert image.shape[2] in (1, 3)
+    assert 0 < image.shape[0] * image.shape[1] <= LIMITS.image_file_pixels
+    return image
 
 
 # Mutation

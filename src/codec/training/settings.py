@@ -117,16 +117,21 @@ class Settings:
         return asdict(self) | {"architecture": self.architecture.to_dict(), "lambdas": list(self.lambdas)}
 
 
-def model_for(images: NDArray[np.uint8], objective: str, layers: int = 2) -> tuple[str, str]:
+def model_for(
+    images: NDArray[np.uint8], objective: str, layers: int = 2, *, any_size: bool = False
+) -> tuple[str, str]:
     """The model that suits uint8 ``images`` [N, H, W, C], one of ``MODELS``, and why.
 
     Args:
         images: of which only the shape counts.
         objective: one of ``OBJECTIVES``.
         layers: of the networks.
+        any_size: whether they are tiles of pictures of any size.
     """
     if objective == "distortion":
         return "article", "the one that is trained for distortion alone"
+    if any_size:
+        return "residual", "convolutions, as pictures of any size are cut into tiles"
     count, values = len(images), _padded_values(images, layers)
     least = _IMAGES_PER_VALUE * values
     size = f"{count:,} images of {values:,} values"
@@ -162,9 +167,13 @@ def settings_for(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     augment: float | None = None,
+    any_size: bool = False,
     **others: Any,
 ) -> Settings:
     """Settings for training on uint8 ``images`` [N, H, W, C] from ``data``; what is None is chosen here.
+
+    Args:
+        any_size: whether the images are tiles of pictures of any size.
 
     Raises:
         OptionError: a value out of range, or options that do not go together.
@@ -183,7 +192,7 @@ def settings_for(
             f"{data}: expected images of 1 to 4 channels, found {channels}; leave out or join channels "
             "before training"
         )
-    model = model or model_for(images, objective, layers)[0]
+    model = model or model_for(images, objective, layers, any_size=any_size)[0]
     values = _padded_values(images, layers)
     if model == "dense" and values > _MOST_DENSE_VALUES:
         raise OptionError(
