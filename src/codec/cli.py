@@ -23,8 +23,8 @@ from codec.cli_archive import (
     is_archive_name,
 )
 from codec.cli_archive import app as archive_app
-from codec.cli_hosts import CoordinatorOption, DevicesOption, ProcessesOption, ProcessOption, shared
 from codec.cli_data import ColumnOption, ConvertOption, CropOption, CropsOption, ImagesOption, tile_size
+from codec.cli_hosts import CoordinatorOption, DevicesOption, ProcessesOption, ProcessOption, shared
 from codec.cli_keys import (
     SealOption,
     TrustOption,
