@@ -17,7 +17,7 @@ from codec.entropy import RunDecoder, RunEncoder, Runs, TableRow
 from codec.errors import DamagedPacketError
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
 
-__all__ = ["decode_symbols", "encode_symbols"]
+__all__ = ["decode_symbols", "encode_symbols", "groups"]
 
 _rows: WeakKeyDictionary[Pair, tuple[TableRow, ...]] = WeakKeyDictionary()
 """The tables of each pair in use, as the coders take them; two threads may make the same ones."""
@@ -33,7 +33,7 @@ def encode_symbols(symbols: NDArray[np.int32], pair: Pair, quality: int) -> byte
     else:
         elements = to_elements(symbols, pair.context.elements)
         predictor = Predictor(pair.context, quality, len(elements))
-        for columns in _groups(pair.context):
+        for columns in groups(pair.context):
             index, offsets = predictor.tables()
             part = elements[:, columns]
             order, runs = _runs(index)
@@ -57,7 +57,7 @@ def decode_symbols(
         return np.ascontiguousarray(np.moveaxis(symbols.reshape(channels, *shape), 0, -1))
     elements = np.empty((shape[0], pair.context.elements), np.int32)
     predictor = Predictor(pair.context, quality, shape[0])
-    for columns in _groups(pair.context):
+    for columns in groups(pair.context):
         index, offsets = predictor.tables()
         order, runs = _runs(index)
         part = np.empty(index.size, np.int32)
@@ -76,8 +76,8 @@ def _row(pair: Pair, quality: int) -> TableRow:
     return rows[quality if pair.context is None else 0]
 
 
-def _groups(context: ContextModel) -> Iterator[slice]:
-    """The elements of each group."""
+def groups(context: ContextModel) -> Iterator[slice]:
+    """The elements of each group of a context model, in coding order."""
     start = 0
     for size in context.groups:
         yield slice(start, start + size)
