@@ -1,9 +1,9 @@
 """How unlike the images of a domain an image looks: a distance over a few figures of its pixels, no network.
 
-Each channel has seven figures: mean, standard deviation, mean absolute difference across and down, mean absolute
-Laplacian, and the shares of nearly black and nearly white pixels; of all of them the square root, which makes
-their distributions less lopsided. The distance is Mahalanobis's, squared: from the mean figures of the domain,
-in units of how they vary together there. The size of an image does not matter.
+Each channel has seven figures: standard deviation, mean, mean absolute difference across and down, mean
+absolute Laplacian, and the shares of nearly black and nearly white pixels; of all of them the square root,
+which makes their distributions less lopsided. The distance is Mahalanobis's, squared: from the mean figures of
+the domain, in units of how they vary together there. The size of an image does not matter.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class Appearance:
         found = figures(images)
         covariance = np.atleast_2d(np.cov(found.T)) if len(found) > 1 else np.zeros((found.shape[1],) * 2)
         covariance += np.diag(_RIDGE * np.diag(covariance) + _LEAST_VARIANCE)
-        return cls(found.mean(0), np.linalg.inv(covariance))
+        return cls(found.mean(0), np.linalg.inv(covariance).astype(np.float64))
 
     def distance(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """How far each of uint8 ``images`` [N, H, W, C] lies from the mean: float64 [N]."""

@@ -3,8 +3,8 @@
 How a command ends, whatever happens, is ``codec.terminal``'s.
 """
 
-import json
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,6 +44,14 @@ app = typer.Typer(
 DEFAULT_PAIR = "mnist"
 _GAPS_TOLD = 10
 """Gaps of a damaged packet that are listed; a stranger's packet may have any number."""
+
+
+class Guard(StrEnum):
+    """What becomes of images outside the domain."""
+
+    refuse = "refuse"
+    flag = "flag"
+
 
 EffortOption = Annotated[
     int, typer.Option(help="Of the encoder: 0, the fastest, to 3; more takes longer and saves bytes.")
@@ -97,6 +105,12 @@ def encode(
         bool,
         typer.Option("--compact", help="Six bytes of framing for one image; no name travels with it."),
     ] = False,
+    guard: Annotated[
+        Guard | None,
+        typer.Option(
+            help="Images outside the domain the pair was trained for: refuse leaves them out, flag warns."
+        ),
+    ] = None,
     seal: SealOption = None,
     trust: TrustOption = None,
 ) -> None:
@@ -104,6 +118,7 @@ def encode(
     from codec.encoder import load_encoder
     from codec.errors import ImageError
     from codec.files import write_pieces
+    from codec.guard import guarded
     from codec.imagefiles import image_paths, read_images
 
     key = sealing_key(seal)
@@ -119,8 +134,15 @@ def encode(
     def leave_out(path: Path, error: CodecError) -> None:
         tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
 
+    def read(on_bad: "OnBad | None") -> Iterator[tuple[Path, Any]]:
+        if guard is None:
+            return read_images(paths, sender.bundle.pair, on_bad)
+        return guarded(
+            paths, sender, quality, guard.value, lambda _, error: tell(f"warning: {error}"), on_bad
+        )
+
     def pixels(on_bad: "OnBad | None" = None) -> Iterator[Any]:
-        for path, image in read_images(paths, sender.bundle.pair, on_bad):
+        for path, image in read(on_bad):
             taken.append(path)
             yield image
 
@@ -375,31 +397,42 @@ def evaluate(
     quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
     effort: EffortOption = 0,
     trust: TrustOption = None,
+    formats: Annotated[
+        bool, typer.Option("--formats/--no-formats", help="Whether image formats are measured beside it.")
+    ] = True,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Images that formats are measured on; 200, or fewer large ones, if left out."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A chart of the formats' bytes and PSNR, as PNG.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure rate (bytes of a real packet), distortion (after decoding it) and speed, for each quality."""
-    from dataclasses import asdict
-
+    """Measure rate, distortion and speed for each quality, beside image formats; warn of unlike images."""
+    from codec.cli_evaluate import report
     from codec.decoder import load_decoder
     from codec.encoder import load_encoder
-    from codec.evaluation import evaluate as measure
-    from codec.inspection import json_values
 
+    if plot is not None and not formats:
+        raise OptionError("--plot: a chart of formats; leave out --no-formats")
     trusted = trust or None
     sender, receiver = load_encoder(encoder, trusted=trusted), load_decoder(decoder, trusted=trusted)
-    qualities = _qualities(quality, sender)
+    chosen = _qualities(quality, sender)
     pixels = _evaluation_images(dataset, split, images)
-    rows = measure(sender, receiver, pixels, qualities, effort)
-    if not as_json:
-        say("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
-    for m in rows:
-        if as_json:
-            say(json.dumps(json_values(asdict(m)), allow_nan=False))
-        else:
-            say(
-                f"{m.quality:7}  {m.bytes_per_image:11.2f}  {m.bits_per_pixel:10.4f}  {m.psnr:7.2f}  "
-                f"{m.mae:6.4f}  {m.encode_images_per_s:8,.0f}  {m.decode_images_per_s:8,.0f}"
-            )
+    report(
+        sender,
+        receiver,
+        pixels,
+        chosen,
+        effort=effort,
+        formats=formats,
+        count=sample,
+        plot=plot,
+        as_json=as_json,
+    )
 
 
 def _qualities(text: str, encoder: "Encoder") -> list[int]:

@@ -6,8 +6,10 @@ limit, and in appearance if it looks unlike the training images (``codec.appeara
 distortion; where a decoder is at hand, the squared error has its limit too.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ __all__ = ["Domain", "ImageReport", "Spread", "read_domain"]
 
 _LEVELS = {"1%": 0.01, "50%": 0.5, "99%": 0.99, "99.9%": 0.999, "99.95%": 0.9995, "most": 1.0}
 _BEYOND = 1.41
-"""A normal distribution's distance from its median to its quantile of 99.95 %, over that to the one of 99 %."""
+"""Of a normal distribution: from its median to its quantile of 99.95 %, over the way to that of 99 %."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Spread:
         of 99 % as it would be if the logarithm were normally distributed: the larger.
         """
         half, most = self.median, self.quantiles["99%"]
-        beyond = half * (most / half) ** _BEYOND if half > 0 else most
+        beyond = most
+        if half > 0:  # a stranger's numbers must not overflow
+            beyond = half * math.exp(min(_BEYOND * math.log(most / half), 700))
         return max(beyond, self.quantiles["99.95%"])
 
 
@@ -136,7 +140,7 @@ def read_domain(bundle: Bundle) -> Domain:
     Raises:
         BundleError: there is none, or it is not as this version writes it.
     """
-    where = f"{bundle.side} {bundle.name!r}"
+    where = f"{bundle.side} {short(bundle.name)}"
     record = bundle.provenance.get("domain")
     if record is None:
         raise BundleError(
@@ -155,7 +159,7 @@ def read_domain(bundle: Bundle) -> Domain:
             tuple(map(_spread, record["squared_error"])),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BundleError(f"{where}: damaged record of the pair's domain: {error!r}") from None
+        raise BundleError(f"{where}: damaged record of the pair's domain: {short(error)}") from None
     found = {len(domain.bits_per_pixel), len(domain.squared_error)}
     if found != {pair.qualities}:
         raise BundleError(

@@ -60,7 +60,8 @@ def symbol_bits(symbols: NDArray[np.int32], pair: Pair, quality: int) -> NDArray
         rows = _costs[pair] = tuple(map(_Costs, pair.tables))
     if pair.context is None:
         bits = rows[quality].of(symbols, np.arange(symbols.shape[-1]))
-        return bits.reshape(len(symbols), -1).sum(1)
+        summed: NDArray[np.float64] = bits.reshape(len(symbols), -1).sum(1)
+        return summed
     elements = to_elements(symbols, pair.context.elements)
     predictor = Predictor(pair.context, quality, len(elements))
     total = np.zeros(len(elements))

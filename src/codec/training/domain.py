@@ -2,9 +2,9 @@
 
     python -m codec.training.domain PATH --dataset NAME | --images PATH
 
-Export makes it for every new pair. For one that has none, the command makes it of the images that the pair was
-trained on and puts it into the provenance of PATH.encoder.msgpack, which is all that changes: weights, tables and
-the pair's digest stay as they are, and so do the packets. A signature of the file has to be made anew.
+Export makes it for every new pair. For one that has none, the command makes it of the images that the pair
+was trained on and puts it into the provenance of PATH.encoder.msgpack. Nothing else changes: weights, tables
+and the pair's digest stay as they are, and so do the packets. A signature of the file has to be made anew.
 """
 
 from dataclasses import replace
