@@ -2,8 +2,8 @@
 
 Each channel has seven figures: standard deviation, mean, mean absolute difference across and down, mean
 absolute Laplacian, and the shares of nearly black and nearly white pixels; of all of them the square root,
-which makes their distributions less lopsided. The distance is Mahalanobis's, squared: from the mean figures of
-the domain, in units of how they vary together there. The size of an image does not matter.
+which makes their distributions less lopsided. The distance is Mahalanobis's, squared: from the mean figures
+of the domain, in units of how they vary together there. The size of an image does not matter.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What ``codec evaluate`` does: measures a pair on images, holds it against image formats and its own record.
 
-What enters: both halves and uint8 images [N, H, W, C]. What leaves: tables on standard output, or JSON, an object
-a line, as ``docs/evaluating.md`` has it; a warning on standard error; a chart.
+What enters: both halves and uint8 images [N, H, W, C]. What leaves: tables on standard output, or JSON, an
+object a line, as ``docs/evaluating.md`` has it; a warning on standard error; a chart.
 """
 
 import json

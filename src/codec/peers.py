@@ -1,8 +1,9 @@
 """Image formats that a pair is held against: pixels to a file and back, at settings that favour them.
 
 Pixels are uint8, grey [H, W] or colour [H, W, 3]. Favourable means few bytes at a PSNR: a slow search and,
-where a format has the choice, colours that are not subsampled and quantisers that do not favour the eye. Pillow
-makes JPEG, WebP, PNG and, from 11.3 on, AVIF; JPEG XL takes imagecodecs, which is in the extra ``bench``.
+where a format has the choice, colours that are not subsampled and quantisers that do not favour the eye.
+Pillow makes JPEG, WebP, PNG and, from 11.3 on, AVIF; JPEG XL takes imagecodecs, which is in the extra
+``bench``.
 """
 
 import io
