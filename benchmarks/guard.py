@@ -2,8 +2,8 @@
 
     python -m benchmarks.guard [PAIR] [QUALITY]    shares of each set that lie outside, as Markdown
 
-What enters: MNIST's test set, and sets made of it, of scikit-image's pictures and of matplotlib's fonts. Needs
-the extra ``bench``.
+What enters: MNIST's test set, and sets made of it, of scikit-image's pictures and of matplotlib's fonts.
+Needs the extra ``bench``.
 """
 
 import sys

@@ -108,7 +108,7 @@ def test_evaluate_prints_an_object_a_quality(folder: Path) -> None:
         assert row["encode_images_per_s"] > 0
         assert row["decode_images_per_s"] > 0
         assert row["domain"]["outside"] < 0.5
-    quick = ["evaluate", "--images", folder / "digits", "--quality", "3", "--no-formats"]
+    quick: list[str | Path] = ["evaluate", "--images", folder / "digits", "--quality", "3", "--no-formats"]
     done = run(*quick)
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == b""

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import codec
 from codec.bundle import Bundle
 from codec.bundle_writer import write_bundle
 from codec.cli_evaluate import report
@@ -21,10 +22,19 @@ from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.errors import MissingExtraError
 from codec.evaluation import evaluate
+from codec.imagefiles import png_bytes
+from codec.inspection import PacketReport
 from codec.peers import PEERS, Peer, open_pixels, save_pixels
 from codec.pictures import from_sheet, sheet
+from codec.training.domain import measure_domain, with_domain
 
 Pixels = NDArray[np.uint8]
+
+
+def inspected(path: Path) -> PacketReport:
+    found = codec.inspect(path.read_bytes())
+    assert isinstance(found, PacketReport)
+    return found
 
 
 def _levels(pixels: Pixels, setting: float) -> bytes:
@@ -91,7 +101,7 @@ def test_every_format_takes_grey_and_colour(peer: Peer, channels: int) -> None:
             assert curve.psnr == (math.inf,)
             assert curve.bytes_at(30) is None
         else:
-            assert curve.psnr[-1] > 38
+            assert curve.psnr[-1] > (30 if peer.name == "WebP" else 38)  # its colours are subsampled
         assert all(size > 10 for size in curve.bytes_per_image)
 
 
@@ -211,48 +221,41 @@ def test_the_chart_is_a_picture(
         assert min(image.size) > 500
 
 
-def test_without_matplotlib_a_chart_is_an_error_before_any_work() -> None:
+def test_without_matplotlib_a_chart_is_an_error_before_any_measurement(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((2, 28, 28), np.uint8))
     code = """
 import sys
 sys.modules["matplotlib"] = None
-sys.argv[1:] = ["evaluate", "--images", "gone.npy", "--plot", "x.png"]
+sys.argv[1:] = ["evaluate", "--images", "images.npy", "--plot", "x.png"]
 from codec.cli import main
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("codec: --plot: matplotlib is not installed (")
     assert done.stderr.count("\n") == 1
 
 
-def test_the_command_line_guards_and_evaluates(
+def test_the_command_line_leaves_out_what_is_refused_and_tells_of_what_is_flagged(
     small_bundles: tuple[Bundle, Bundle], tmp_path: Path, digits: Pixels
 ) -> None:
-    from codec.imagefiles import png_bytes
-    from codec.training.domain import measure_domain, with_domain
-
     encoder, decoder = Encoder(small_bundles[0]), Decoder(small_bundles[1])
     record = measure_domain(encoder, decoder, digits, digits, "digits")
     (tmp_path / "encoder").write_bytes(write_bundle(with_domain(small_bundles[0], record)))
-    (tmp_path / "plain").write_bytes(write_bundle(small_bundles[0]))
     (tmp_path / "images").mkdir()
     for number, image in enumerate([digits[3], 255 - digits[4], digits[5]]):
         (tmp_path / "images" / f"{number}.png").write_bytes(png_bytes(image))
 
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "codec", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    def encode(guard: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "codec", "encode", "images", "-o", "packet", "--encoder", "encoder"]
+        return subprocess.run([*command, "--guard", guard], cwd=tmp_path, capture_output=True, text=True)
 
-    encode = ("encode", "images", "-o", "packet", "--encoder", "encoder")
-    done = run(*encode, "--guard", "refuse")
+    done = encode("refuse")
     assert done.returncode == 1
     assert "codec: images/1.png: outside the domain the pair was trained for: " in done.stderr
     assert "codec: 1 of 3 images cannot be encoded; they are listed above" in done.stderr
-    assert json.loads(run("inspect", "packet", "--json").stdout)["names"] == ["0.png", "2.png"]
-    done = run(*encode, "--guard", "flag")
+    assert inspected(tmp_path / "packet").names == ["0.png", "2.png"]
+    done = encode("flag")
     assert done.returncode == 0
     assert "codec: warning: images/1.png: outside the domain" in done.stderr
-    assert json.loads(run("inspect", "packet", "--json").stdout)["images"] == 3
-    done = run(*encode[:-1], "plain", "--guard", "flag")
-    assert done.returncode == 1
-    assert "expected a record of the pair's domain, found none" in done.stderr
+    assert inspected(tmp_path / "packet").images == 3

@@ -37,7 +37,7 @@ def blobs(count: int, seed: int) -> Pixels:
 @pytest.fixture(scope="module")
 def recorded(small_bundles: tuple[Bundle, Bundle]) -> Encoder:
     """The small pair's encoder with a record made of smooth images."""
-    encoder, decoder = map(lambda f, b: f(b), (Encoder, Decoder), small_bundles)
+    encoder, decoder = Encoder(small_bundles[0]), Decoder(small_bundles[1])
     domain = measure_domain(encoder, decoder, blobs(400, 1), blobs(300, 2), "300 blobs")
     return Encoder(read_bundle(write_bundle(with_domain(small_bundles[0], domain))))
 
