@@ -1,12 +1,13 @@
 """What the harness measures: a way to turn images into bytes and back, with its settings."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from codec.pictures import from_sheet, sheet
 
 __all__ = ["Arrangement", "Codec", "Kind", "Measurable", "Pixels", "from_sheet", "sheet"]
 
@@ -86,22 +87,3 @@ class Measurable(Protocol):
     def images(self, files: Sequence[bytes], shape: tuple[int, ...]) -> Pixels:
         """The images of ``shape`` [N, H, W] or [N, H, W, 3] that such files hold."""
         ...
-
-
-def sheet(images: Pixels) -> Pixels:
-    """Images [N, H, W, ...] as one picture, edge to edge in rows; black where N leaves the last row short."""
-    count, height, width, *rest = images.shape
-    across = math.isqrt(count - 1) + 1
-    down = -(-count // across)
-    padded = np.zeros((down * across, height, width, *rest), np.uint8)
-    padded[:count] = images
-    rows = padded.reshape(down, across, height, width, *rest).swapaxes(1, 2)
-    return rows.reshape(down * height, across * width, *rest)
-
-
-def from_sheet(picture: Pixels, shape: tuple[int, ...]) -> Pixels:
-    """The images of ``shape`` [N, H, W, ...] that ``sheet`` laid out."""
-    count, height, width, *rest = shape
-    down, across = picture.shape[0] // height, picture.shape[1] // width
-    rows = picture.reshape(down, height, across, width, *rest).swapaxes(1, 2)
-    return rows.reshape(-1, height, width, *rest)[:count]

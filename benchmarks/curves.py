@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from codec.comparison import bytes_between
 
 RESULTS = Path(__file__).parent / "results"
 RESULTS_FILE = RESULTS / "results.json"
@@ -61,9 +61,7 @@ class Curve:
 
     def bytes_at(self, psnr: float) -> float | None:
         """Bytes an image at this PSNR, straight between the measurements; None where there are none."""
-        if self.lossless or not self.psnr[0] <= psnr <= self.psnr[-1]:
-            return None
-        return float(np.interp(psnr, self.psnr, self.bytes_per_image))
+        return None if self.lossless else bytes_between(psnr, self.psnr, self.bytes_per_image)
 
 
 def read_results(path: Path = RESULTS_FILE) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Every image is a file of its own, or all together are one, side by side on a she
 Decoders are functions that another process can be given. Needs the extra ``bench``.
 """
 
-import io
 import lzma
 import zlib
 from dataclasses import dataclass, replace
@@ -14,40 +13,28 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import zstandard
-from PIL import Image
 
 from benchmarks.codecs import Codec, Pixels
-from codec.imagefiles import png_bytes
+from codec.peers import (
+    avif,
+    jpeg,
+    jpeg_xl,
+    jpeg_xl_decode,
+    jpeg_xl_lossless,
+    open_pixels,
+    png,
+    save_pixels,
+    webp,
+    webp_lossless,
+)
 
 __all__ = ["SHEETS", "SINGLE", "STREAMS", "avif_payload", "png_payload", "zstd_with_dictionary"]
 
 _DICTIONARY_BYTES = 112_640
 
 
-# Encoders and decoders. Pillow where it offers more than imagecodecs: grey WebP at all, JPEG's own tables,
-# JPEG 2000's comment, and AVIF that is lossy and monochrome at once.
-
-
-def _save(pixels: Pixels, image_format: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, image_format, **options)
-    return buffer.getvalue()
-
-
-def _open(data: bytes) -> Pixels:
-    """What Pillow decodes, as grey: WebP has colour only, and its colours of a grey image are nearly grey."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("L"))
-
-
-def _jpeg(pixels: Pixels, step: float) -> bytes:
-    # One step for all frequencies is what minimises squared error; the usual tables favour the eye and are
-    # up to an eighth larger at the same PSNR. A progressive file would be larger: headers are most of it.
-    return _save(pixels, "JPEG", qtables=[[round(step)] * 64], optimize=True)
-
-
-def _jpeg_progressive(pixels: Pixels, step: float) -> bytes:
-    return _save(pixels, "JPEG", qtables=[[round(step)] * 64], optimize=True, progressive=True)
+# Encoders and decoders that ``codec.peers`` does not have. Pillow where it offers more than imagecodecs:
+# JPEG 2000's comment.
 
 
 def _jpeg2000(pixels: Pixels, decibels: float) -> bytes:
@@ -58,7 +45,7 @@ def _jpeg2000_lossless(pixels: Pixels, resolutions: float, **options: Any) -> by
     # The bare codestream, and a comment of one character for OpenJPEG's, which would be 32 bytes longer. One
     # resolution means no wavelet transform: every level of it costs these images bytes. Then the reversible
     # path, truncated, serves lossy files too and is one byte shorter than the other.
-    return _save(
+    return save_pixels(
         pixels,
         "JPEG2000",
         no_jp2=True,
@@ -67,47 +54,6 @@ def _jpeg2000_lossless(pixels: Pixels, resolutions: float, **options: Any) -> by
         irreversible=False,
         **options,
     )
-
-
-def _webp(pixels: Pixels, quality: float) -> bytes:
-    return _save(pixels, "WEBP", quality=round(quality), method=6, exact=True)
-
-
-def _webp_lossless(pixels: Pixels, quality: float) -> bytes:
-    return _save(pixels, "WEBP", quality=round(quality), method=6, exact=True, lossless=True)
-
-
-def _avif(pixels: Pixels, quality: float, speed: int = 0) -> bytes:
-    # Tuned for PSNR: libavif's default for still pictures favours the eye and never goes below 31 dB here.
-    return _save(
-        pixels,
-        "AVIF",
-        quality=round(quality),
-        speed=speed,
-        subsampling="4:0:0",
-        range="full",
-        max_threads=1,
-        codec="aom",
-        advanced={"tune": "psnr"},
-    )
-
-
-def _jpeg_xl(pixels: Pixels, distance: float) -> bytes:
-    data = imagecodecs.jpegxl_encode(
-        pixels, distance=distance, effort=9, lossless=False, usecontainer=False, numthreads=1
-    )
-    return bytes(data)
-
-
-def _jpeg_xl_lossless(pixels: Pixels, effort: float) -> bytes:
-    data = imagecodecs.jpegxl_encode(
-        pixels, effort=round(effort), lossless=True, usecontainer=False, numthreads=1
-    )
-    return bytes(data)
-
-
-def _jpeg_xl_decode(data: bytes) -> Pixels:
-    return np.asarray(imagecodecs.jpegxl_decode(data, numthreads=1))
 
 
 def _jpeg_ls(pixels: Pixels, near: float) -> bytes:
@@ -155,10 +101,6 @@ def _brotli(pixels: Pixels, quality: float) -> bytes:
 
 def _unbrotli(data: bytes) -> Pixels:
     return _flat(bytes(imagecodecs.brotli_decode(data)))
-
-
-def _png(pixels: Pixels, level: float) -> bytes:
-    return png_bytes(pixels)
 
 
 def png_payload(data: bytes) -> int:
@@ -235,16 +177,16 @@ _JPEG_XL = Codec(
     "JPEG XL",
     "distance",
     (25, 20, 15, 12, 10, 8, 6, 4.5, 3.5, 2.5),
-    _jpeg_xl,
-    _jpeg_xl_decode,
+    jpeg_xl,
+    jpeg_xl_decode,
     most=2000,
 )
 _JPEG_XL_LOSSLESS = Codec(
     "JPEG XL lossless",
     "effort",
     (10, 9),
-    _jpeg_xl_lossless,
-    _jpeg_xl_decode,
+    jpeg_xl_lossless,
+    jpeg_xl_decode,
     lossless=True,
 )
 _JPEG_2000 = Codec(
@@ -252,7 +194,7 @@ _JPEG_2000 = Codec(
     "target dB",
     (18, 18.2, 18.3, 18.4, 18.5, 19, 24.3, 24.5, 25, 32),
     _jpeg2000,
-    _open,
+    open_pixels,
 )
 _JPEG_LS = Codec(
     "JPEG-LS",
@@ -265,23 +207,23 @@ _WEBP = Codec(
     "WebP",
     "quality",
     (0, 2, 5, 8, 12, 16, 20, 30, 40, 50),
-    _webp,
-    _open,
+    webp,
+    open_pixels,
 )
-_WEBP_LOSSLESS = replace(_WEBP, name="WebP lossless", settings=(100,), encode=_webp_lossless, lossless=True)
+_WEBP_LOSSLESS = replace(_WEBP, name="WebP lossless", settings=(100,), encode=webp_lossless, lossless=True)
 _JPEG = Codec(
     "JPEG",
     "quantiser step",
     (255, 200, 160, 130, 105, 85, 70, 55, 45, 35, 25, 20),
-    _jpeg,
-    _open,
+    jpeg,
+    open_pixels,
 )
 _AVIF = Codec(
     "AVIF",
     "quality",
     (0, 1, 3, 5, 8, 12, 18, 24, 30),
-    _avif,
-    _open,
+    avif,
+    open_pixels,
     payload=("AV1 data alone", avif_payload),
     most=500,
 )
@@ -297,8 +239,8 @@ SINGLE = [
         "PNG",
         "level",
         (9,),
-        _png,
-        _open,
+        png,
+        open_pixels,
         lossless=True,
         payload=("IDAT alone", png_payload),
     ),
@@ -327,13 +269,13 @@ SINGLE = [
 SHEETS = [
     replace(codec, name=f"{codec.name}, one sheet", arrangement="sheet", payload=None, most=None)
     for codec in (
-        replace(_JPEG, encode=_jpeg_progressive),
+        replace(_JPEG, encode=partial(jpeg, progressive=True)),
         replace(_JPEG_2000, settings=(14, 15, 16, 17, 18, 19, 20, 21, 22, 24, 26, 28)),
         replace(_JPEG_LS, settings=(65, 50, 40, 30, 24, 18, 12, 8)),
         _JPEG_XL,
         _WEBP,
         # aom's slower speeds take over ten minutes for a picture of this size, and save a twentieth.
-        replace(_AVIF, encode=partial(_avif, speed=3)),
+        replace(_AVIF, encode=partial(avif, speed=3)),
         replace(_JPEG_XL_LOSSLESS, settings=(10,)),
         _WEBP_LOSSLESS,
     )

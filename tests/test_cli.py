@@ -96,7 +96,7 @@ def test_inspect_tells_a_packet_and_a_bundle_in_plain_words(
 
 
 def test_evaluate_prints_an_object_a_quality(folder: Path) -> None:
-    done = run("evaluate", "--images", folder / "digits", "--quality", "all", "--json")
+    done = run("evaluate", "--images", folder / "digits", "--no-formats", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["quality"] for row in rows] == list(range(13))
     for row in rows:
@@ -107,8 +107,14 @@ def test_evaluate_prints_an_object_a_quality(folder: Path) -> None:
         assert row["mae"] > 0
         assert row["encode_images_per_s"] > 0
         assert row["decode_images_per_s"] > 0
-    table = run("evaluate", "--images", folder / "digits", "--quality", "3").stdout.decode()
-    assert len(table.splitlines()) == 2
+        assert row["domain"]["outside"] < 0.5
+    quick: list[str | Path] = ["evaluate", "--images", folder / "digits", "--quality", "3", "--no-formats"]
+    done = run(*quick)
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == b""
+    done = run("evaluate", "--images", folder / "digits", "--quality", "3", "--sample", "2")
+    assert b"Bytes an image at the same PSNR, on 2 images of 6, picked at random:" in done.stdout
+    assert "leave out --no-formats" in fails(2, *quick, "--plot", "chart.png")
 
 
 ARTICLE = ["--objective", "distortion", "--filters", "4", "--code-channels", "4"]
@@ -132,7 +138,15 @@ def test_train_makes_a_pair_that_encodes_and_decodes(
         "preview.png",
     ]
     np.savez(tmp_path / "two.npz", digits[:2])
-    evaluate = ["evaluate", "--images", "two.npz", "--json", "--encoder", "out/digits.encoder.msgpack"]
+    evaluate = [
+        "evaluate",
+        "--images",
+        "two.npz",
+        "--json",
+        "--no-formats",
+        "--encoder",
+        "out/digits.encoder.msgpack",
+    ]
     done = run(*evaluate, "--decoder", "out/digits.decoder.msgpack", cwd=tmp_path)
     assert len(done.stdout.splitlines()) == qualities, done.stderr
     assert "made by the pair" in fails(1, *evaluate, cwd=tmp_path)

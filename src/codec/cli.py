@@ -3,9 +3,6 @@
 How a command ends, whatever happens, is ``codec.terminal``'s.
 """
 
-import json
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +20,15 @@ from codec.cli_archive import (
     is_archive_name,
 )
 from codec.cli_archive import app as archive_app
-from codec.cli_data import ColumnOption, ConvertOption, CropOption, CropsOption, ImagesOption, tile_size
+from codec.cli_data import (
+    ColumnOption,
+    ConvertOption,
+    CropOption,
+    CropsOption,
+    GuardOption,
+    ImagesOption,
+    tile_size,
+)
 from codec.cli_hosts import CoordinatorOption, DevicesOption, ProcessesOption, ProcessOption, shared
 from codec.cli_keys import (
     SealOption,
@@ -31,17 +36,15 @@ from codec.cli_keys import (
     UnsealOption,
     keygen,
     opened,
-    sealed,
     sealing_key,
     sign,
     verify,
 )
 from codec.errors import CodecError, OptionError
-from codec.terminal import Commands, run, say, tell
+from codec.terminal import Commands, counted, run, say, tell
 
 if TYPE_CHECKING:
     from codec.encoder import Encoder
-    from codec.imagefiles import OnBad
 
 __all__ = ["app", "main"]
 
@@ -58,6 +61,7 @@ app = typer.Typer(
 DEFAULT_PAIR = "mnist"
 _GAPS_TOLD = 10
 """Gaps of a damaged packet that are listed; a stranger's packet may have any number."""
+
 
 EffortOption = Annotated[
     int, typer.Option(help="Of the encoder: 0, the fastest, to 3; more takes longer and saves bytes.")
@@ -118,6 +122,7 @@ def encode(
     labels: LabelsOption = None,
     folder_labels: FolderLabelsOption = False,
     convert: ConvertOption = False,
+    guard: GuardOption = None,
     seal: SealOption = None,
     trust: TrustOption = None,
 ) -> None:
@@ -126,99 +131,34 @@ def encode(
     Those that cannot be read are listed and left out.
     """
     from codec.archive_encoder import IMAGES_PER_PACKET, create_archive
-    from codec.conversion import Converted, told
+    from codec.cli_encode import Reader, encode_packet
     from codec.encoder import load_encoder
-    from codec.errors import ImageError
-    from codec.files import write_pieces
-    from codec.imagefiles import are_mixed, image_paths, read_images
+    from codec.imagefiles import image_paths
 
     key = sealing_key(seal)
-    if archive or is_archive_name(output):
-        if output == "-" or images == ["-"] or compact or seal is not None:
-            raise OptionError(
-                "archive: expected image files and an output file, and neither --compact nor --seal, which "
-                "are a packet's; for a packet, choose an output that does not end in .archive"
-            )
-        sender = load_encoder(encoder, trusted=trust or None)
-        paths = image_paths(images)
-        facts = facts_of(paths, names, labels, folder_labels)
-        most = IMAGES_PER_PACKET if images_per_packet is None else images_per_packet
-        writer = create_archive(output, sender, quality=quality, effort=effort, images_per_packet=most)
-        encode_archive(paths, facts, writer, sender, output)
-        return
-    if images_per_packet is not None or labels is not None or folder_labels:
+    to_archive = archive or is_archive_name(output)
+    if to_archive and (output == "-" or images == ["-"] or compact or seal is not None):
+        raise OptionError(
+            "archive: expected image files and an output file, and neither --compact nor --seal, which "
+            "are a packet's; for a packet, choose an output that does not end in .archive"
+        )
+    if not to_archive and (images_per_packet is not None or labels is not None or folder_labels):
         raise OptionError(
             "--images-per-packet, --labels, --folder-labels: expected with an archive; add --archive, or "
             "choose an output that ends in .archive"
         )
     sender = load_encoder(encoder, trusted=trust or None)
-    # The bytes of standard input are no file that could name itself.
+    reader = Reader(sender, quality, convert=convert, guard=None if guard is None else guard.value)
     paths = [Path("-")] if images == ["-"] else image_paths(images)
-    named = names and not compact and images != ["-"]
-    if named:
-        _check_names(paths)
-    # The bytes of a pipe can be read once only.
-    mixed = (
-        sender.bundle.pair.takes_any_size
-        and not compact
-        and images != ["-"]
-        and are_mixed(paths, convert=convert)
-    )
-    taken: list[Path] = []
-    converted = Converted() if convert else None
-    carried = (path.name for path in taken) if named else None  # read along with the images
-
-    def leave_out(path: Path, error: CodecError) -> None:
-        tell(f"{error}{f'; left out: the next image is number {len(taken)}' * (not named)}")
-
-    def pixels(on_bad: "OnBad | None" = None) -> Iterator[Any]:
-        for path, image in read_images(paths, sender.bundle.pair, on_bad, converted, mixed=mixed):
-            taken.append(path)
-            yield image
-
-    if compact and len(paths) != 1:
-        raise OptionError(f"--compact: expected one image, found {len(paths)}")
-    if len(paths) == 1 and not mixed:
-        (image,) = pixels()
-        packet = sender.encode(image, quality=quality, names=carried, compact=compact, effort=effort)
-        length = write_pieces(output, sealed([packet], key))
+    if to_archive:
+        facts = facts_of(paths, names, labels, folder_labels)
+        most = IMAGES_PER_PACKET if images_per_packet is None else images_per_packet
+        writer = create_archive(output, sender, quality=quality, effort=effort, images_per_packet=most)
+        encode_archive(paths, facts, writer, reader, output, named=names)
     else:
-        good = pixels(None if len(paths) == 1 else leave_out)
-        first = next(good, None)
-        if first is None:
-            raise ImageError(f"none of {len(paths):,} images can be encoded; nothing is written")
-        whole = chain([first], good)
-        if mixed:
-            pictures = (image for batch in whole for image in batch)
-            pieces = sender.encode_pictures(pictures, quality=quality, names=carried, effort=effort)
-        else:
-            pieces = sender.encode_stream(whole, quality=quality, names=carried, effort=effort)
-        length = write_pieces(output, sealed(pieces, key))
-    for line in told(converted or Converted()):
-        tell(line)
-    each = length / len(taken)
-    typer.echo(f"{_counted(len(taken))}, {length:,} bytes, {each:.1f} an image", err=True)
-    if len(taken) < len(paths):
-        left_out = len(paths) - len(taken)
-        raise ImageError(f"{left_out:,} of {len(paths):,} images cannot be encoded; they are listed above")
-
-
-def _counted(images: int) -> str:
-    return f"{images:,} image{'s' * (images != 1)}"
-
-
-def _check_names(paths: list[Path]) -> None:
-    """Refuse names that cannot travel, and two of one stem, in any case: one file at the receiver's."""
-    from codec.packet import check_name
-
-    stems: dict[str, Path] = {}
-    for path in paths:
-        check_name(path.name)
-        other = stems.setdefault(path.stem.casefold(), path)
-        if other is not path:
-            raise OptionError(
-                f"expected image names that differ, found {other} and {path}; rename one or add --no-names"
-            )
+        encode_packet(
+            reader, paths, output, quality=quality, named=names, effort=effort, compact=compact, key=key
+        )
 
 
 @app.command()
@@ -278,9 +218,9 @@ def decode(
         raise FileError(f"{error.filename or packet}: {error.strerror}") from None
     except CodecError as error:
         if written:
-            raise type(error)(f"{error}; {_counted(len(written))} written to {output}") from None
+            raise type(error)(f"{error}; {counted(len(written))} written to {output}") from None
         raise
-    typer.echo(f"{_counted(len(written))} in {output}", err=True)
+    typer.echo(f"{counted(len(written))} in {output}", err=True)
     if gaps:
         missing = joined(gaps)
         lost = [f"{first} on" if n is None else f"{first} to {first + n - 1}" for first, n in missing]
@@ -492,33 +432,44 @@ def evaluate(
     quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
     effort: EffortOption = 0,
     trust: TrustOption = None,
+    formats: Annotated[
+        bool, typer.Option("--formats/--no-formats", help="Whether image formats are measured beside it.")
+    ] = True,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Images that formats are measured on; 200, or fewer large ones, if left out."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A chart of the formats' bytes and PSNR, as PNG.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure rate (bytes of a real packet), distortion (after decoding it) and speed, for each quality."""
-    from dataclasses import asdict
-
+    """Measure rate, distortion and speed for each quality, beside image formats; warn of unlike images."""
+    from codec.cli_evaluate import report
     from codec.decoder import load_decoder
     from codec.encoder import load_encoder
-    from codec.evaluation import evaluate as measure
-    from codec.inspection import json_values
 
+    if plot is not None and not formats:
+        raise OptionError("--plot: a chart of formats; leave out --no-formats")
     trusted = trust or None
     sender, receiver = load_encoder(encoder, trusted=trusted), load_decoder(decoder, trusted=trusted)
-    qualities = _qualities(quality, sender)
+    chosen = _qualities(quality, sender)
     tile, channels = tile_size(crop, crops), sender.bundle.pair.architecture.image_channels
     options = {"convert": convert, "channels": channels, "crop": tile, "crops": crops, "column": column}
     pixels = _evaluation_images(dataset, split, images, options)
-    rows = measure(sender, receiver, pixels, qualities, effort)
-    if not as_json:
-        say("quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s")
-    for m in rows:
-        if as_json:
-            say(json.dumps(json_values(asdict(m)), allow_nan=False))
-        else:
-            say(
-                f"{m.quality:7}  {m.bytes_per_image:11.2f}  {m.bits_per_pixel:10.4f}  {m.psnr:7.2f}  "
-                f"{m.mae:6.4f}  {m.encode_images_per_s:8,.0f}  {m.decode_images_per_s:8,.0f}"
-            )
+    report(
+        sender,
+        receiver,
+        pixels,
+        chosen,
+        effort=effort,
+        formats=formats,
+        count=sample,
+        plot=plot,
+        as_json=as_json,
+    )
 
 
 def _qualities(text: str, encoder: "Encoder") -> list[int]:

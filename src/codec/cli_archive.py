@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codec.cli_data import ConvertOption, GuardOption
 from codec.cli_keys import TrustOption
 from codec.errors import CodecError, OptionError
-from codec.terminal import say, tell
+from codec.terminal import counted, say, tell
 
 if TYPE_CHECKING:
     from codec.archive_encoder import ImageArchiveWriter
     from codec.archive_reader import Archive, ArchiveEntry
+    from codec.cli_encode import Reader
     from codec.decoder import Decoder
-    from codec.encoder import Encoder
 
 __all__ = [
     "FolderLabelsOption",
@@ -163,26 +164,29 @@ def encode_archive(
     paths: Sequence[Path],
     facts: Iterator[tuple[str | None, dict[str, Any]]],
     writer: "ImageArchiveWriter",
-    encoder: "Encoder",
+    reader: "Reader",
     output: str,
+    *,
+    named: bool,
 ) -> None:
     """Encode image files to an archive; those that cannot be read are listed and left out."""
     from codec.errors import ImageError
-    from codec.imagefiles import read_images
 
     taken = 0
 
     def leave_out(path: Path, error: CodecError) -> None:
-        tell(f"{error}{f'; left out: the next image is number {writer.images}' * (name is None)}")
+        tell(f"{error}{f'; left out: the next image is number {writer.images}' * (not named)}")
 
     with writer:
-        for path, (name, metadata) in zip(paths, facts, strict=True):
-            for _, image in read_images([path], encoder.bundle.pair, leave_out):
-                writer.add(image, name, metadata)
-                taken += 1
+        listed = zip(paths, facts, strict=True)
+        for path, image in reader.read(paths, leave_out, mixed=True):
+            name, metadata = next(fact for at, fact in listed if at is path)
+            writer.add(image, name, metadata)
+            taken += 1
         if not taken:
             raise ImageError(f"none of {len(paths):,} images can be encoded; nothing is written")
-    typer.echo(f"{taken:,} image{'s' * (taken != 1)}, {Path(output).stat().st_size:,} bytes in all", err=True)
+    reader.tell_converted()
+    typer.echo(f"{counted(taken)}, {Path(output).stat().st_size:,} bytes in all", err=True)
     if taken < len(paths):
         left_out = len(paths) - taken
         raise ImageError(f"{left_out:,} of {len(paths):,} images cannot be encoded; they are listed above")
@@ -274,19 +278,23 @@ def append(
     images_per_packet: PerPacketOption = None,
     labels: LabelsOption = None,
     folder_labels: FolderLabelsOption = False,
+    convert: ConvertOption = False,
+    guard: GuardOption = None,
     trust: TrustOption = None,
 ) -> None:
     """Encode images behind those of an archive; if that fails, the archive stays as it was."""
     from codec.archive_encoder import IMAGES_PER_PACKET, append_archive
+    from codec.cli_encode import Reader
     from codec.encoder import load_encoder
     from codec.imagefiles import image_paths
 
     sender = load_encoder(encoder, trusted=trust or None)
+    reader = Reader(sender, quality, convert=convert, guard=None if guard is None else guard.value)
     paths = image_paths(images)
     facts = facts_of(paths, names, labels, folder_labels)
     most = IMAGES_PER_PACKET if images_per_packet is None else images_per_packet
     writer = append_archive(archive, sender, quality=quality, effort=effort, images_per_packet=most)
-    encode_archive(paths, facts, writer, sender, archive)
+    encode_archive(paths, facts, writer, reader, archive, named=names)
 
 
 @app.command()

@@ -1,14 +1,38 @@
 """Options of the commands that read images: where they are, and what becomes of those that are not plain."""
 
 import re
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from codec.errors import OptionError
 
-__all__ = ["ColumnOption", "ConvertOption", "CropOption", "CropsOption", "ImagesOption", "tile_size"]
+__all__ = [
+    "ColumnOption",
+    "ConvertOption",
+    "CropOption",
+    "CropsOption",
+    "Guard",
+    "GuardOption",
+    "ImagesOption",
+    "tile_size",
+]
 
+
+class Guard(StrEnum):
+    """What becomes of images outside the domain."""
+
+    refuse = "refuse"
+    flag = "flag"
+
+
+GuardOption = Annotated[
+    Guard | None,
+    typer.Option(
+        help="Images outside the domain the pair was trained for: refuse leaves them out, flag warns."
+    ),
+]
 ConvertOption = Annotated[
     bool,
     typer.Option(

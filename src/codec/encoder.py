@@ -16,6 +16,7 @@ from codec.architecture import Dense, Residual
 from codec.batching import apply_in_batches, batch_sizes, compiled_for, in_threads
 from codec.bundle import Bundle
 from codec.context import ContextModel
+from codec.domain import ImageReport, read_domain
 from codec.errors import BundleError, ImageError, OptionError, WrongSideError
 from codec.forking import claim_jax
 from codec.images import as_batch, pad, to_float, whole_number
@@ -25,6 +26,7 @@ from codec.mixed_encoder import MixedEncoder
 from codec.packet import COMPACT_QUALITIES, Chunk, Header
 from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.quantise import near_edge, quantise
+from codec.rate import symbol_bits
 from codec.rounding import MAX_EFFORT, can_steer, steer
 from codec.runs import encode_symbols
 from codec.signing import Trusted
@@ -132,6 +134,40 @@ class Encoder:
                 codes = codes.copy()
                 codes[again] = apply_in_batches(function, weights, pixels[again], quality, sizes=largest)
         return codes
+
+    def image_bits(self, images: Any, *, quality: SupportsIndex | None = None) -> NDArray[np.float64]:
+        """What the symbols of each image cost in a packet, without its framing: bits, float64 [N].
+
+        Args:
+            images, quality: as for ``codes``. The effort is 0.
+
+        Raises:
+            ImageError, OptionError, BundleError: as ``codes``.
+        """
+        batch = as_batch(images, self.bundle.pair.architecture.image_channels)
+        self._check_size(batch)
+        number, pair = self._quality(quality), self.bundle.pair
+        parts = [
+            symbol_bits(quantise(self._codes(part, number), pair.steps[number]), pair, number)
+            for part in _split(batch, self._chunk_images(batch))
+        ]
+        return np.concatenate(parts)
+
+    def check_domain(self, images: Any, *, quality: SupportsIndex | None = None) -> list[ImageReport]:
+        """Of each image whether it is such as the pair was trained for, told by its rate and its appearance.
+
+        Args:
+            images, quality: as for ``encode``.
+
+        Raises:
+            ImageError, OptionError: as ``codes``.
+            BundleError: as ``codes``, and for a bundle without a record of its domain.
+        """
+        domain = read_domain(self.bundle)
+        batch = as_batch(images, self.bundle.pair.architecture.image_channels)
+        number = self._quality(quality)
+        pixels = batch if batch.dtype == np.uint8 else np.rint(batch * 255).astype(np.uint8)
+        return list(domain.reports(pixels, self.image_bits(batch, quality=number), number))
 
     def encode(
         self,

@@ -1,6 +1,6 @@
 """Rate, distortion and speed of a pair on images: from real packets and what the decoder made of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 
-__all__ = ["Measurement", "evaluate", "pixel_errors", "psnr"]
+__all__ = ["Measurement", "evaluate", "image_errors", "pixel_errors", "psnr"]
 
 _PEAK = 255
 
@@ -56,8 +56,12 @@ def evaluate(
     images: NDArray[np.uint8],
     qualities: Sequence[int],
     effort: int = 0,
+    on_decoded: Callable[[int, NDArray[np.uint8]], None] | None = None,
 ) -> Iterator[Measurement]:
     """Encode uint8 ``images`` [N, H, W, C] to one packet and decode it, for each quality.
+
+    Args:
+        on_decoded: told each quality and what became of the images.
 
     Raises:
         CodecError: what ``encode`` and ``decode`` raise, a mismatch of the two sides among it.
@@ -70,6 +74,8 @@ def evaluate(
         encoded = perf_counter()
         decoded = decoder.decode(packet)
         done = perf_counter()
+        if on_decoded is not None:
+            on_decoded(quality, decoded)
         squared, absolute = pixel_errors(images, decoded)
         pixels = images.shape[0] * images.shape[1] * images.shape[2]
         yield Measurement(
@@ -95,3 +101,9 @@ def pixel_errors(images: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> tuple
         squared += int((difference**2).sum())
         absolute += int(difference.sum())
     return squared / images.size / _PEAK**2, absolute / images.size / _PEAK
+
+
+def image_errors(images: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean squared error of each image on the 0..1 scale: float64 [N]."""
+    differences = (one.astype(np.int64) - other for one, other in zip(images, decoded, strict=True))
+    return np.array([(difference**2).mean() / _PEAK**2 for difference in differences], np.float64)

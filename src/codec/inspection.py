@@ -40,6 +40,9 @@ class Report:
         if isinstance(measured, list):  # a stranger's bundle may call anything "qualities"
             del provenance["qualities"]
             provenance |= {f"quality {q}": item for q, item in enumerate(measured)}
+        domain = provenance.get("domain")
+        if isinstance(domain, dict):  # dozens of numbers, for programs
+            provenance["domain"] = f"recorded of {domain.get('images')}"
         facts = [*values.items(), *provenance.items()]
         return "\n".join(f"{_printable(name):15} {_plain(fact)}" for name, fact in facts if fact is not None)
 

@@ -17,7 +17,7 @@ from codec.errors import DamagedPacketError
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
 from codec.spatial_context import SpatialPredictor, from_blocks, to_blocks
 
-__all__ = ["decode_symbols", "encode_symbols"]
+__all__ = ["decode_symbols", "encode_symbols", "predictor_for", "rows_of_elements"]
 
 _CELLS = 4
 """Cells in a block."""
@@ -33,10 +33,8 @@ def encode_symbols(symbols: NDArray[np.int32], pair: Pair, quality: int) -> byte
         runs = Runs.equal(symbols.shape[-1], math.prod(symbols.shape[:-1]))
         coder.encode(tables, runs, np.moveaxis(symbols, -1, 0).ravel())
     else:
-        elements, predictor = (
-            _elements(symbols, pair.context),
-            _predictor(pair.context, quality, symbols.shape),
-        )
+        elements = rows_of_elements(symbols, pair.context)
+        predictor = predictor_for(pair.context, quality, symbols.shape)
         for part in predictor.parts():
             index, offsets = predictor.tables()
             values = elements[part]
@@ -62,7 +60,7 @@ def decode_symbols(
     of_symbols = (*shape, channels)
     rows = shape[0] if isinstance(pair.context, ContextModel) else math.prod(shape) // _CELLS
     elements = np.empty((rows, pair.context.elements), np.int32)
-    predictor = _predictor(pair.context, quality, of_symbols)
+    predictor = predictor_for(pair.context, quality, of_symbols)
     for part in predictor.parts():
         index, offsets = predictor.tables()
         order, runs = _runs(index)
@@ -77,14 +75,14 @@ def decode_symbols(
     return from_blocks(elements.reshape(shape[0], shape[1] // 2, shape[2] // 2, -1))
 
 
-def _elements(symbols: NDArray[np.int32], context: Context) -> NDArray[np.int32]:
+def rows_of_elements(symbols: NDArray[np.int32], context: Context) -> NDArray[np.int32]:
     """Symbols [N, h, w, C] as a row of elements for each image or, with a spatial context, for each block."""
     if isinstance(context, ContextModel):
         return to_elements(symbols, context.elements)
     return to_blocks(symbols).reshape(-1, context.elements)
 
 
-def _predictor(context: Context, quality: int, shape: tuple[int, ...]) -> Predictor | SpatialPredictor:
+def predictor_for(context: Context, quality: int, shape: tuple[int, ...]) -> Predictor | SpatialPredictor:
     """For symbols of ``shape`` [N, h, w, C]."""
     count, rows, columns, _ = shape
     if isinstance(context, ContextModel):

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from codec.errors import CodecError, OptionError
 
-__all__ = ["Commands", "run", "say", "tell"]
+__all__ = ["Commands", "counted", "run", "say", "tell"]
 
 _NO_MEMORY = "there is not enough memory for this; free some, or take smaller images or fewer at once"
 
@@ -116,3 +116,8 @@ def _let_go() -> None:
             sys.stdout.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def counted(images: int) -> str:
+    """The number of images, in words."""
+    return f"{images:,} image{'s' * (images != 1)}"

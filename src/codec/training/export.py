@@ -19,6 +19,7 @@ from codec.spatial_context import to_blocks
 from codec.tables import Table
 from codec.training.calibration import QUALITIES, calibrate_steps, count_tables
 from codec.training.data import images_within
+from codec.training.domain import MEASURED_IMAGES, DomainRecorder, with_domain
 from codec.training.feedback import measure_feedback
 from codec.training.integers import context_model, logistic_tables
 from codec.training.loop import validate
@@ -34,7 +35,6 @@ _CODE_VALUES = 1 << 25
 _PROBE_IMAGES = 1000
 _RANGE_IMAGES = 1000
 """Images that the ranges of the context model's integers are found on, for each quality."""
-_MEASURED_IMAGES = 5000
 
 _Made = tuple[NDArray[np.float32], tuple[tuple[Table, ...], ...], Context | None]
 """Quantiser steps, tables and, where there is one, the context model."""
@@ -169,7 +169,7 @@ def export_pair(
     exporter.measure_feedback(made, training, report)
 
     report("measuring")
-    measured = validation[:_MEASURED_IMAGES]
+    measured = validation[:MEASURED_IMAGES]
     estimates = _estimate(settings, weights, measured) if rated else None
     provenance: dict[str, Any] = {
         "name": settings.name,
@@ -179,7 +179,9 @@ def export_pair(
         "qualities": [],
     }
     encoder, decoder = exporter.bundles(made, provenance)
-    for m in evaluate(Encoder(encoder), Decoder(decoder), measured, range(encoder.pair.qualities)):
+    domain = DomainRecorder(Encoder(encoder), training, measured)
+    qualities = range(encoder.pair.qualities)
+    for m in evaluate(domain.encoder, Decoder(decoder), measured, qualities, on_decoded=domain.add):
         found: dict[str, Any] = {
             "psnr": round(m.psnr, 3),
             "bytes_per_image": round(m.bytes_per_image, 3),
@@ -194,7 +196,8 @@ def export_pair(
             )
         provenance["qualities"].append(found)
         report(line)
-    return exporter.bundles(made, provenance)
+    encoder, decoder = exporter.bundles(made, provenance)
+    return with_domain(encoder, domain.done(provenance["qualities"][0]["images"])), decoder
 
 
 def _sample(training: NDArray[np.uint8], settings: Settings) -> NDArray[np.uint8]:

@@ -1,0 +1,72 @@
+"""What symbols cost: the bits of each image under the very tables that code it. For reports, not for coding.
+
+The sum over an image's symbols is what its share of a payload comes to: the range coder adds less than one
+part in a million, and a payload ends in whole bytes.
+"""
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.bundle import Pair
+from codec.runs import predictor_for, rows_of_elements
+from codec.tables import Table
+
+__all__ = ["symbol_bits"]
+
+_ESCAPED_BITS = 16
+"""What stands behind an escape: the symbol's two bytes, each under 256 equal frequencies."""
+
+
+class _Costs:
+    """The costs of one row of tables, end to end.
+
+    Attributes:
+        low, escape, start: int64 [tables]; ``start`` is where a table's costs begin in ``bits``.
+        bits: float64, of each entry of each table; a certain table has one, of 0 bits.
+    """
+
+    def __init__(self, tables: tuple[Table, ...]) -> None:
+        costs = [np.zeros(1) if table.certain else table.bits for table in tables]
+        self.low = np.array([table.low for table in tables], np.int64)
+        self.escape = np.array([max(table.escape, 0) for table in tables], np.int64)
+        self.certain = np.array([table.certain for table in tables], bool)
+        lengths = np.array([len(cost) for cost in costs], np.int64)
+        self.start = lengths.cumsum() - lengths
+        self.bits = np.concatenate(costs)
+
+    def of(
+        self, symbols: NDArray[np.int32], numbers: NDArray[np.intp], offsets: NDArray[np.int32] | int = 0
+    ) -> NDArray[np.float64]:
+        """Of each symbol its cost in bits, under the table of that number."""
+        escape = self.escape[numbers]
+        entries = symbols.astype(np.int64) - offsets - self.low[numbers]
+        escaped = ((entries < 0) | (entries >= escape)) & ~self.certain[numbers]
+        entries = np.where((entries < 0) | (entries >= escape), escape, entries)
+        bits: NDArray[np.float64] = self.bits[self.start[numbers] + entries] + _ESCAPED_BITS * escaped
+        return bits
+
+
+_costs: WeakKeyDictionary[Pair, tuple[_Costs, ...]] = WeakKeyDictionary()
+"""Those of each pair in use; two threads may make the same ones."""
+
+
+def symbol_bits(symbols: NDArray[np.int32], pair: Pair, quality: int) -> NDArray[np.float64]:
+    """The cost of each image's int32 ``symbols`` [N, h, w, C] in bits, escapes included: float64 [N]."""
+    rows = _costs.get(pair)
+    if rows is None:
+        rows = _costs[pair] = tuple(map(_Costs, pair.tables))
+    if pair.context is None:
+        bits = rows[quality].of(symbols, np.arange(symbols.shape[-1]))
+        summed: NDArray[np.float64] = bits.reshape(len(symbols), -1).sum(1)
+        return summed
+    elements = rows_of_elements(symbols, pair.context)
+    predictor = predictor_for(pair.context, quality, symbols.shape)
+    total = np.zeros(len(elements))
+    for part in predictor.parts():
+        index, offsets = predictor.tables()
+        total[part[0]] += rows[0].of(elements[part], index.astype(np.intp), offsets).sum(1)
+        predictor.tell(elements[part])
+    of_images: NDArray[np.float64] = total.reshape(len(symbols), -1).sum(1)
+    return of_images

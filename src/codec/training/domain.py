@@ -1,0 +1,119 @@
+"""The record of a pair's domain: how rate, distortion and appearance are spread over validation images.
+
+    python -m codec.training.domain PATH --dataset NAME | --images PATH
+
+Export makes it for every new pair. For one that has none, the command makes it of the images that the pair
+was trained on and puts it into the provenance of PATH.encoder.msgpack. Nothing else changes: weights, tables
+and the pair's digest stay as they are, and so do the packets. A signature of the file has to be made anew.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from codec.appearance import Appearance
+from codec.bundle import Bundle
+from codec.bundle_writer import write_bundle
+from codec.decoder import Decoder, load_decoder
+from codec.domain import Domain, Spread
+from codec.encoder import Encoder, load_encoder
+from codec.evaluation import evaluate, image_errors
+from codec.files import write_bytes
+from codec.terminal import run, say
+from codec.training.data import load_training
+
+__all__ = ["MEASURED_IMAGES", "DomainRecorder", "main", "measure_domain", "with_domain"]
+
+MEASURED_IMAGES = 5000
+"""Validation images that a pair is measured on, at the most."""
+_SEEN_IMAGES = 10_000
+"""Training images that the appearance is taken from, at the most."""
+
+
+class DomainRecorder:
+    """Collects what a record holds, a quality at a time, as the images come out of the decoder.
+
+    Args:
+        encoder: of the pair.
+        training: uint8 [N, H, W, C]; what images of the domain look like is taken from these.
+        measured: validation images, of which rate, distortion and distance are recorded.
+    """
+
+    def __init__(self, encoder: Encoder, training: NDArray[np.uint8], measured: NDArray[np.uint8]) -> None:
+        self.encoder = encoder
+        picked = np.random.default_rng(0).permutation(len(training))[:_SEEN_IMAGES]
+        self._appearance = Appearance.of(training[picked])
+        self._measured = measured
+        self._rates: list[Spread] = []
+        self._errors: list[Spread] = []
+
+    def add(self, quality: int, decoded: NDArray[np.uint8]) -> None:
+        """The next quality, and what became of the measured images at it."""
+        pixels = self._measured.shape[1] * self._measured.shape[2]
+        bits = self.encoder.image_bits(self._measured, quality=quality)
+        self._rates.append(Spread.of(bits / pixels))
+        self._errors.append(Spread.of(image_errors(self._measured, decoded)))
+
+    def done(self, images: str) -> Domain:
+        """The record of all qualities; ``images`` says of which."""
+        distance = Spread.of(self._appearance.distance(self._measured))
+        return Domain(images, self._appearance, distance, tuple(self._rates), tuple(self._errors))
+
+
+def measure_domain(
+    encoder: Encoder,
+    decoder: Decoder,
+    training: NDArray[np.uint8],
+    measured: NDArray[np.uint8],
+    images: str,
+) -> Domain:
+    """The record of a pair that is there already; the arguments are ``DomainRecorder``'s."""
+    recorder = DomainRecorder(encoder, training, measured)
+    for _ in evaluate(encoder, decoder, measured, range(encoder.qualities), on_decoded=recorder.add):
+        pass
+    return recorder.done(images)
+
+
+def with_domain(bundle: Bundle, domain: Domain) -> Bundle:
+    """``bundle`` with the record in its provenance."""
+    return replace(bundle, provenance={**bundle.provenance, "domain": domain.to_record()})
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def record(
+    pair: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Of PATH.encoder.msgpack and PATH.decoder.msgpack.")
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The tensorflow-datasets dataset it was trained on.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Or the folder, .npy or .npz it was trained on.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the training run: it picked the validation images.")] = 0,
+) -> None:
+    """Put a record of its domain into the encoder's bundle of a trained pair."""
+    file = Path(f"{pair}.encoder.msgpack")
+    encoder, decoder = load_encoder(file), load_decoder(f"{pair}.decoder.msgpack")
+    data = load_training(dataset, images, seed)
+    measured = data.validation[:MEASURED_IMAGES]
+    told = f"{len(measured)} validation images of {data.name}"
+    domain = measure_domain(encoder, decoder, data.training, measured, told)
+    write_bytes(file, write_bundle(with_domain(encoder.bundle, domain)))
+    say(f"{file}: recorded the domain, {told}")
+
+
+def main() -> None:
+    """Run the command; every failure but wrong usage is one line on standard error."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()
