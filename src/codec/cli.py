@@ -353,7 +353,8 @@ def train(
     )
     console = Console(stderr=True, highlight=False)
     if model is None:
-        console.print("model: {}, {}".format(*model_for(data.training, settings.objective, layers)))
+        chosen = "model {}: {}".format(*model_for(data.training, settings.objective, layers))
+        console.print(chosen, soft_wrap=True)
     try:
         run(settings, data, out, resume=resume, console=console)
     except InterruptedRunError as stop:
