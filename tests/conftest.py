@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Side
-from codec.bundle import Bundle, Pair, weights_digest
+from codec.architecture import Architecture, Convolutional, Residual, Side
+from codec.bundle import Bundle, Context, Pair, weights_digest
 from codec.context import to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.quantise import quantise
 from codec.samples import sample_images
+from codec.spatial_context import to_blocks
 from codec.tables import Table
 from codec.training.calibration import table_from_counts
 from codec.training.checkpoints import Checkpoints
@@ -26,6 +27,8 @@ from codec.training.loop import Watcher, train
 from codec.training.objective import Weights
 from codec.training.prior import Prior
 from codec.training.settings import Settings
+from codec.training.spatial_integers import spatial_context
+from codec.training.spatial_prior import SpatialPrior
 
 
 def random_weights(architecture: Architecture, side: Side, seed: int) -> dict[str, NDArray[Any]]:
@@ -49,7 +52,8 @@ def random_pair(
     """A whole pair with random weights, and tables made for the codes of ``images``.
 
     Args:
-        groups: of a context model with random weights; none is tables counted by channel.
+        groups: of a context model with random weights, a spatial one of a residual architecture; none is
+            tables counted by channel.
     """
     analysis = random_weights(architecture, "encoder", seed)
     synthesis = random_weights(architecture, "decoder", seed + 1)
@@ -64,9 +68,14 @@ def random_pair(
     scale = max(float(codes[0].std()), 1e-3)
     steps = np.stack([np.full(channels, scale * 0.5**q, np.float32) for q in range(qualities)])
     symbols = [quantise(some, row) for some, row in zip(codes, steps, strict=True)]
-    context = None
+    context: Context | None = None
     tables: tuple[tuple[Table, ...], ...]
-    if groups:
+    if groups and isinstance(architecture, Residual):
+        blocks = np.stack([to_blocks(some) for some in symbols])
+        tables = (logistic_tables()[1],)
+        prior = random_spatial_prior(groups, 5, qualities, seed + 2)
+        context = spatial_context(prior, groups, 5, blocks, seed)
+    elif groups:
         elements = np.stack([to_elements(some, sum(groups)) for some in symbols])
         tables = (logistic_tables()[1],)
         context = context_model(random_prior(groups, 5, qualities, seed + 2), groups, 5, elements)
@@ -92,12 +101,16 @@ def count_table(symbols: NDArray[np.int32]) -> Table:
 
 def random_prior(groups: tuple[int, ...], units: int, qualities: int, seed: int) -> dict[str, Any]:
     """A prior whose every parameter is drawn at random, so that nothing in it is idle."""
-    shapes = jax.eval_shape(
-        Prior(groups, units, qualities).init,
-        jax.random.key(0),
-        jnp.zeros((1, sum(groups))),
-        jnp.zeros(1, int),
-    )
+    return _random(Prior(groups, units, qualities), (1, sum(groups)), seed)
+
+
+def random_spatial_prior(groups: tuple[int, ...], units: int, qualities: int, seed: int) -> dict[str, Any]:
+    """The same of a spatial prior."""
+    return _random(SpatialPrior(groups, units, qualities), (1, 2, 2, sum(groups)), seed)
+
+
+def _random(prior: Prior | SpatialPrior, symbols: tuple[int, ...], seed: int) -> dict[str, Any]:
+    shapes = jax.eval_shape(prior.init, jax.random.key(0), jnp.zeros(symbols), jnp.zeros(1, int))
     rng = np.random.default_rng(seed)
     return {name: rng.normal(0, 0.3, leaf.shape) for name, leaf in shapes["params"].items()}
 

@@ -17,7 +17,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
-from codec.architecture import Architecture, Convolutional, Dense, Side
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Side
 from codec.errors import BundleError, OptionError
 from codec.synthesis import build_synthesis
 from tests.conftest import random_weights
@@ -36,6 +36,13 @@ DENSE = {
     "dense, three layers": Dense(
         layers=3, filters=(2, 3, 4), rows=1, columns=2, elements=30, units=5, qualities=3
     ),
+}
+RESIDUAL = {
+    "residual": Residual(),
+    "residual, RGB in one layer": Residual(
+        image_channels=3, code_channels=5, layers=1, filters=6, blocks=1, qualities=2
+    ),
+    "residual, three layers": Residual(code_channels=3, layers=3, filters=4, blocks=0, qualities=3),
 }
 
 
@@ -79,7 +86,11 @@ class PlainSynthesis(nn.Module):
 
 def network(architecture: Architecture, side: Side) -> tuple[nn.Module, tuple[int, ...]]:
     """One half, and the shape of two images or codes that it takes."""
-    cells = (architecture.rows, architecture.columns) if isinstance(architecture, Dense) else (3, 2)
+    cells = (3, 2)
+    if isinstance(architecture, Dense):
+        cells = architecture.rows, architecture.columns
+    elif isinstance(architecture, Residual):
+        cells = 4, 2
     size = cells[0] * architecture.stride, cells[1] * architecture.stride
     if side == "encoder":
         return build_analysis(architecture), (2, *size, architecture.image_channels)
@@ -114,7 +125,7 @@ def test_the_articles_halves_have_their_28_353_parameters(side: Side, parameters
 
 
 @SIDES
-@each(CONVOLUTIONAL, DENSE)
+@each(CONVOLUTIONAL, DENSE, RESIDUAL)
 def test_the_weights_are_named_and_shaped_as_flax_makes_them(architecture: Architecture, side: Side) -> None:
     shapes = architecture.weight_shapes(side)
     for_rounding = {name: shape for name, shape in shapes.items() if name.startswith("feedback/")}
@@ -192,7 +203,23 @@ def test_codes_cover_sizes_that_the_stride_does_not_divide(
     assert architecture.code_shape(*size) == (*cells, 9)
 
 
-@each(CONVOLUTIONAL, DENSE)
+@pytest.mark.parametrize(
+    ("layers", "size", "cells"),
+    [
+        *[(2, (28, 28), (8, 8)), (2, (32, 8), (8, 2)), (2, (1, 9), (2, 4)), (1, (5, 4), (4, 2))],
+        *[(3, (17, 16), (4, 2)), (2, (7, 100), (2, 26)), (2, (33, 20), (10, 6))],
+    ],
+)
+def test_codes_of_a_residual_pair_are_whole_blocks(
+    layers: int, size: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    architecture = Residual(layers=layers, code_channels=9)
+    assert architecture.alignment == 2 * architecture.stride == 2 ** (layers + 1)
+    assert architecture.code_shape(*size) == (*cells, 9)
+    assert architecture.padded_pixels(*size) == cells[0] * cells[1] * 4**layers
+
+
+@each(CONVOLUTIONAL, DENSE, RESIDUAL)
 def test_a_description_survives_as_plain_values(architecture: Architecture) -> None:
     values = architecture.to_dict()
     assert list(values)[:4] == ["kind", "image_channels", "code_channels", "layers"]
@@ -236,7 +263,7 @@ def test_the_ends_of_a_range_are_within_it(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["transformer", "", None, ["convolutional"], "codec.analysis.Analysis"])
 def test_an_unknown_kind_is_refused(kind: Any) -> None:
-    message = re.escape(f"architecture, kind: expected one of convolutional, dense, found {kind!r}")
+    message = re.escape(f"architecture, kind: expected one of convolutional, dense, residual, found {kind!r}")
     with pytest.raises(BundleError, match=message):
         Architecture.from_dict({**ARTICLE.to_dict(), "kind": kind})
 
@@ -279,6 +306,27 @@ def test_a_dense_description_that_does_not_hold_together_is_refused(
         Dense(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filters": 7}, "filters: expected an even number, found 7"),
+        ({"filters": 0}, "filters: expected a whole number from 1 to 1024, found 0"),
+        ({"filters": (8, 8)}, "filters: expected a whole number from 1 to 1024, found (8, 8)"),
+        ({"blocks": -1}, "blocks: expected a whole number from 0 to 16, found -1"),
+        ({"blocks": 17}, "blocks: expected a whole number from 0 to 16, found 17"),
+        ({"qualities": 0}, "qualities: expected a whole number from 1 to 256, found 0"),
+    ],
+)
+def test_a_residual_description_that_does_not_hold_together_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OptionError, match=f"^architecture, {re.escape(message)}$"):
+        Residual(**changes)
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()}
+    with pytest.raises(BundleError, match=f"^architecture, {re.escape(message)}$"):
+        Architecture.from_dict({**Residual().to_dict(), **given})
+
+
 def test_a_list_is_no_number() -> None:
     with pytest.raises(BundleError, match=r"^architecture, filters: expected a whole number"):
         Architecture.from_dict({**ARTICLE.to_dict(), "filters": [32]})
@@ -289,6 +337,8 @@ def test_a_dense_pair_takes_the_sizes_that_pad_to_its_grid_and_others_take_any()
     assert not any(Dense().takes(*size) for size in [(24, 28), (28, 29), (1, 1), (56, 56)])
     assert ARTICLE.takes(1, 1)
     assert ARTICLE.takes(999, 28)
+    assert Residual().takes(1, 1)
+    assert Residual().takes(999, 28)
 
 
 @pytest.mark.parametrize("side", get_args(Side))
@@ -333,8 +383,62 @@ def test_the_dense_analysis_is_what_its_specification_says(architecture: Dense) 
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
+def plain_residual_analysis(a: Residual, weights: dict[str, NDArray[np.float32]], images: Any, q: int) -> Any:
+    """The residual analysis as docs/bundle.md writes it, for one image, in float64 and plain loops."""
+    w = {name: values.astype(np.float64) for name, values in weights.items()}
+
+    def act(x: Any) -> Any:
+        return np.where(x > 0, x, 0.2 * x)
+
+    def to_depth(x: Any) -> Any:
+        height, width, channels = x.shape
+        x = x.reshape(height // 2, 2, width // 2, 2, channels).transpose(0, 2, 1, 3, 4)
+        return x.reshape(height // 2, width // 2, 4 * channels)
+
+    def convolution(x: Any, name: str) -> Any:
+        height, width, _ = x.shape
+        x, kernel = np.pad(x, ((1, 1), (1, 1), (0, 0))), w[f"{name}/kernel"]
+        parts = [x[r : r + height, c : c + width] @ kernel[r, c] for r in range(3) for c in range(3)]
+        return sum(parts) + w[f"{name}/bias"][q]
+
+    c = images
+    for _ in range(a.layers):
+        c = to_depth(c)
+    y = act(convolution(c, "convolution_0"))
+    y = act(convolution(to_depth(y), "convolution_1"))
+    for i in range(a.blocks):
+        y = y + act(convolution(y, f"residual_{i}")) @ w[f"mix_{i}/kernel"]
+    elements = y @ w["elements/kernel"] + to_depth(c) @ w["linear/kernel"] + w["codes/bias"][q]
+    elements = elements * np.exp(w["codes/log_gain"][q])
+    rows, columns, _ = elements.shape
+    cells = elements.reshape(rows, columns, 2, 2, a.code_channels).transpose(0, 2, 1, 3, 4)
+    return cells.reshape(2 * rows, 2 * columns, a.code_channels)
+
+
+@each(RESIDUAL)
+def test_the_residual_analysis_is_what_its_specification_says(architecture: Residual) -> None:
+    quality = architecture.qualities - 1
+    module, shape = network(architecture, "encoder")
+    images = np.random.default_rng(0).random(shape, np.float32)
+    codes = np.asarray(module.apply(random_parameters(architecture, "encoder"), images, quality))
+    weights = random_weights(architecture, "encoder", seed=3)
+    for image, found in zip(images.astype(np.float64), codes, strict=True):
+        expected = plain_residual_analysis(architecture, weights, image, quality)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@each(DENSE, RESIDUAL)
+def test_images_are_those_before_clipping_within_0_to_1(architecture: Architecture) -> None:
+    module, shape = network(architecture, "decoder")
+    weights = random_parameters(architecture, "decoder")
+    codes = np.random.default_rng(4).normal(0, 2, shape).astype(np.float32)
+    before = np.asarray(module.apply(weights, codes, 1, method="unclipped"))
+    assert before.min() < 0 < 1 < before.max()
+    np.testing.assert_array_equal(np.asarray(module.apply(weights, codes, 1)), np.clip(before, 0, 1))
+
+
 @SIDES
-@each(DENSE)
+@each(DENSE, RESIDUAL)
 def test_one_quality_and_one_for_each_image_are_the_same(architecture: Dense, side: Side) -> None:
     module, shape = network(architecture, side)
     x = np.random.default_rng(1).random(shape, np.float32)
@@ -353,11 +457,15 @@ def test_a_description_cannot_be_changed() -> None:
 
 @st.composite
 def architectures(draw: st.DrawFn) -> Architecture:
-    """Small ones of both kinds."""
+    """Small ones of all kinds."""
     channels, code, layers = draw(st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 4)))
     shared = {"image_channels": channels, "code_channels": code, "layers": layers}
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from([Convolutional, Dense, Residual]))
+    if kind is Convolutional:
         return Convolutional(**shared, filters=draw(st.integers(1, 9)))
+    if kind is Residual:
+        half, blocks, qualities = draw(st.tuples(st.integers(1, 5), st.integers(0, 2), st.integers(1, 3)))
+        return Residual(**shared, filters=2 * half, blocks=blocks, qualities=qualities)
     rows, columns, units, qualities = draw(st.tuples(*[st.integers(1, 4)] * 4))
     filters = tuple(draw(st.lists(st.integers(1, 6), min_size=layers, max_size=layers)))
     elements = draw(st.integers(1, rows * columns * code))
@@ -374,6 +482,8 @@ def test_shapes_and_the_widest_layer_of_any_networks_are_as_told(
     rows, columns = data.draw(st.tuples(grid, grid))
     if isinstance(architecture, Dense):
         rows, columns = architecture.rows, architecture.columns
+    elif isinstance(architecture, Residual):
+        rows, columns = 2 * rows, 2 * columns
     stride, code = architecture.stride, architecture.code_channels
     height, width = rows * stride, columns * stride
     assert architecture.code_shape(height, width) == (rows, columns, code)

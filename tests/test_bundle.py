@@ -401,7 +401,7 @@ def test_another_side_is_refused(small_bundles: Bundles, value: Any) -> None:
 @pytest.mark.parametrize("kind", ["transformer", "Convolutional", "", b"convolutional", None, 1, [], {}])
 def test_an_unknown_kind_is_refused(small_bundles: Bundles, kind: Any) -> None:
     data = edited(small_bundles[0], lambda f: f["body"]["shared"]["architecture"].update(kind=kind))
-    refused(data, "architecture, kind: expected one of convolutional, dense, found")
+    refused(data, "architecture, kind: expected one of convolutional, dense, residual, found")
 
 
 @pytest.mark.parametrize("context", ["position", "", b"channel", None, 1, ["channel"], True, 1.5])

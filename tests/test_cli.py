@@ -118,7 +118,7 @@ def test_evaluate_prints_an_object_a_quality(folder: Path) -> None:
 
 
 ARTICLE = ["--objective", "distortion", "--filters", "4", "--code-channels", "4"]
-RATED = ["--lambda", "5000:500000", "--qualities", "3", "--code-channels", "1"]
+RATED = ["--lambda", "5000:500000", "--qualities", "3", "--code-channels", "1", "--filters", "4"]
 
 
 @pytest.mark.parametrize(("options", "qualities"), [(ARTICLE, 8), (RATED, 3)], ids=["distortion", "rate"])
@@ -130,6 +130,11 @@ def test_train_makes_a_pair_that_encodes_and_decodes(
     train = ["train", "--images", "digits.npy", "--out", "out", *small]
     done = run(*train, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    told = {
+        8: "model article: no other is trained for distortion alone",
+        3: "model residual: 95 images are too few for dense layers, which want 3,136 of this size",
+    }
+    assert told[qualities] in done.stderr.decode()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "checkpoints",
         "digits.decoder.msgpack",
@@ -288,10 +293,11 @@ def test_what_cannot_be_trained_on_is_told(tmp_path: Path, digits: NDArray[np.ui
     np.save(tmp_path / "float.npy", np.zeros((3, 4, 4)))
     assert "expected uint8 images" in fails(1, "train", "--images", tmp_path / "float.npy", *out)
     np.save(tmp_path / "some.npy", digits)
-    assert "lower --batch-size" in fails(1, "train", "--images", tmp_path / "some.npy", *out)
     some = ["train", "--images", str(tmp_path / "some.npy"), *out]
+    assert "lower --batch-size" in fails(1, *some, "--model", "dense")
+    assert "layers: expected a whole number from 1 to 6, found -1" in fails(2, *some, "--layers", "-1")
     assert "loss: expected one of" in fails(2, *some, "--loss", "huber")
-    assert "model: expected one of dense, article" in fails(2, *some, "--model", "vae")
+    assert "model: expected one of dense, residual, article" in fails(2, *some, "--model", "vae")
     for text in ("a:b", "1:2:3", "x,2", ""):
         assert "--lambda: expected LOW:HIGH or numbers" in fails(2, *some, "--lambda", text)
     assert "lambda: expected a range of positive numbers" in fails(2, *some, "--lambda", "5:2")

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import codec
-from codec.architecture import Architecture, Convolutional, Dense
+from codec.architecture import Architecture, Convolutional, Dense, Residual
 from codec.bundle import Bundle, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
@@ -48,9 +48,27 @@ ARCHITECTURES: dict[str, tuple[Architecture, tuple[int, ...], tuple[int, ...]]] 
         (11, 7, 3),
         (11,),
     ),
+    "residual": (
+        Residual(code_channels=3, layers=1, filters=6, blocks=1, qualities=3),
+        (8, 12, 1),
+        (1, 4, 7),
+    ),
+    "residual, RGB, of one block": (
+        Residual(image_channels=3, code_channels=2, layers=2, filters=4, blocks=0, qualities=3),
+        (7, 5, 3),
+        (3, 5),
+    ),
+    "residual by channel": (
+        Residual(code_channels=2, layers=2, filters=4, blocks=2, qualities=3),
+        (9, 20, 1),
+        (),
+    ),
 }
 PAIRS = [*ARCHITECTURES, *codec.pretrained()]
-OTHERS = [name for name, (_, _, groups) in ARCHITECTURES.items() if not groups] + ["article"]
+OTHERS = [
+    *[name for name, (a, _, groups) in ARCHITECTURES.items() if not groups or isinstance(a, Residual)],
+    "article",
+]
 """Those that take images of any size."""
 
 
@@ -119,7 +137,7 @@ def test_flat_images_of_any_level_encode(pair: Pair, fill: int) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 30)])
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 30), (7, 100), (33, 20)])
 def test_images_of_another_size_come_back_in_their_size(name: str, size: tuple[int, int]) -> None:
     encoder, decoder = pair = load(name)
     images = noise(3, (*size, own_shape(encoder)[2]))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import codec
-from codec.architecture import Convolutional, Dense
+from codec.architecture import Convolutional, Dense, Residual
+from codec.bundle_writer import write_bundle
 from codec.errors import FileError, TrainingError
 from codec.loading import load_bundle
 from codec.training.data import Dataset
@@ -17,6 +18,7 @@ from codec.training.objective import Weights
 from codec.training.settings import Settings
 from codec.training.start import start_from_pair, start_steps
 from tests.conftest import same, trained
+from tests.golden import make
 
 DISTORTION = Settings(epochs=1, batch_size=32, start="article")
 RATED = replace(DISTORTION, objective="rate-distortion", lambdas=(1e4, 1e5))
@@ -89,6 +91,26 @@ def test_a_dense_pair_goes_on_without_its_feedback() -> None:
     fresh = objective_for(settings, 100).initial_weights(images)
     assert same({part: started[part] for part in weights}, weights)
     assert same(started["prior"], fresh["prior"])
+
+
+def test_a_residual_pair_goes_on_with_its_networks(tmp_path: Path) -> None:
+    for bundle in make.residual_bundles():
+        (tmp_path / f"mine.{bundle.side}.msgpack").write_bytes(write_bundle(bundle))
+    encoder, decoder = make.residual_bundles()
+    architecture = encoder.pair.architecture
+    assert isinstance(architecture, Residual)
+    settings = replace(
+        RATED, architecture=architecture, start=str(tmp_path / "mine"), lambdas=(1e3, 1e4, 1e5), batch_size=8
+    )
+    weights = start_from_pair(settings)
+    assert same(weights, {"analysis": encoder.parameters(), "synthesis": decoder.parameters()})
+    images = make.noise(16, 8, 8, 0)
+    started = objective_for(settings, 16).initial_weights(images, weights)
+    assert same({part: started[part] for part in weights}, weights)
+    after = trained(replace(settings, epochs=1), Dataset("noise", images, images[:4]), tmp_path / "run")
+    assert not same({part: after[part] for part in weights}, weights)
+    with pytest.raises(TrainingError, match=r"expected the networks .*'blocks': 2.*found .*'blocks': 1"):
+        start_from_pair(replace(settings, architecture=replace(architecture, blocks=2)))
 
 
 def test_steps_shrink_with_the_root_of_lambda(data: Dataset) -> None:

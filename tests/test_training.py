@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from codec import batching
-from codec.architecture import Convolutional, Dense
+from codec.architecture import Convolutional, Dense, Residual
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
@@ -30,7 +30,7 @@ from codec.training.loop import EpochMetrics, InterruptedRunError, Watcher, obje
 from codec.training.losses import LOSSES
 from codec.training.objective import Weights
 from codec.training.run import run
-from codec.training.settings import Settings, settings_for, spread
+from codec.training.settings import Settings, model_for, settings_for, spread
 from codec.training.step import State, initial_state, train_step
 from tests.conftest import same, trained
 
@@ -272,6 +272,11 @@ def test_the_losses_are_those_of_the_textbook() -> None:
             {"architecture": Dense(), "objective": "rate-distortion", "lambdas": (1.0, 2.0)},
             "lambda: expected 8, one a quality, found 2",
         ),
+        ({"architecture": Residual()}, "the residual model is trained for rate and distortion only"),
+        (
+            {"architecture": Residual(), "objective": "rate-distortion", "lambdas": (1.0, 2.0)},
+            "lambda: expected 8, one a quality, found 2",
+        ),
         ({"loss": "huber"}, "loss: expected one of bce, mse, l1"),
         ({"epochs": 0}, "epochs: expected at least 1"),
         ({"batch_size": 0}, "batch_size: expected at least 1"),
@@ -285,8 +290,9 @@ def test_settings_out_of_range_are_refused(change: dict[str, object], message: s
         Settings(**change)  # type: ignore[arg-type]
 
 
-def images_of(*shape: int) -> NDArray[np.uint8]:
-    return np.zeros((2, *shape), np.uint8)
+def images_of(*shape: int, count: int = 60_000) -> NDArray[np.uint8]:
+    """Images of which only the shape counts: they take no memory."""
+    return np.broadcast_to(np.uint8(0), (count, *shape))
 
 
 def test_images_of_five_channels_are_refused_by_name() -> None:
@@ -294,25 +300,107 @@ def test_images_of_five_channels_are_refused_by_name() -> None:
         settings_for(images_of(4, 4, 5), "spectra")
 
 
-def test_small_images_get_the_dense_model_and_large_ones_the_articles() -> None:
+@pytest.mark.parametrize(
+    ("images", "objective", "model", "reason"),
+    [
+        (
+            images_of(28, 28, 1),
+            "rate-distortion",
+            "dense",
+            "60,000 images of 784 values are enough for dense layers",
+        ),
+        (
+            images_of(28, 28, 1, count=3136),
+            "rate-distortion",
+            "dense",
+            "3,136 images of 784 values are enough for dense layers",
+        ),
+        (
+            images_of(28, 28, 1, count=3135),
+            "rate-distortion",
+            "residual",
+            "3,135 images are too few for dense layers, which want 3,136 of this size",
+        ),
+        (
+            images_of(32, 32, 1),
+            "rate-distortion",
+            "dense",
+            "60,000 images of 1,024 values are enough for dense layers",
+        ),
+        (
+            images_of(33, 32, 1),
+            "rate-distortion",
+            "residual",
+            "images of 1,152 values are too large for dense layers, which suit up to 1,024",
+        ),
+        (
+            images_of(32, 32, 3),
+            "rate-distortion",
+            "residual",
+            "images of 3,072 values are too large for dense layers, which suit up to 1,024",
+        ),
+        (images_of(28, 28, 1), "distortion", "article", "no other is trained for distortion alone"),
+    ],
+)
+def test_the_model_is_chosen_by_the_size_and_number_of_images_and_says_why(
+    images: NDArray[np.uint8], objective: str, model: str, reason: str
+) -> None:
+    assert model_for(images, objective) == (model, reason)
+    kinds = {"dense": Dense, "residual": Residual, "article": Convolutional}
+    assert type(settings_for(images, "x", objective=objective).architecture) is kinds[model]
+
+
+def test_small_images_get_the_dense_model_and_large_ones_the_residual() -> None:
     digits = settings_for(images_of(28, 28, 1), "mnist")
     assert digits.architecture == Dense(qualities=10)
-    assert (digits.name, digits.objective, digits.epochs) == ("mnist", "rate-distortion", 60)
-    tiles = settings_for(images_of(30, 32, 3), "tiles/rgb")
+    assert (digits.name, digits.objective, digits.batch_size) == ("mnist", "rate-distortion", 128)
+    assert (digits.epochs, digits.augment) == (55, 0.3)  # 25,740 steps of 468 an epoch
+    assert settings_for(images_of(28, 28, 1, count=54_912), "mnist").epochs == 60
+    tiles = settings_for(images_of(30, 32, 3), "tiles/rgb", model="dense")
     assert tiles.name == "tiles-rgb"
     assert isinstance(tiles.architecture, Dense)
     assert (tiles.architecture.rows, tiles.architecture.columns) == (8, 8)
     assert tiles.architecture.image_channels == 3
     photos = settings_for(images_of(256, 256, 3), "photos", objective="distortion")
     assert photos.architecture == Convolutional(image_channels=3)
-    bands = settings_for(images_of(40, 1024, 1), "bands", code_channels=1)
+    bands = settings_for(images_of(40, 1024, 1), "bands", code_channels=1, model="article")
     assert bands.architecture == Convolutional(code_channels=1)
     assert bands.objective == "rate-distortion"
+    colour = settings_for(images_of(256, 256, 3, count=10_000), "photos")
+    assert colour.architecture == Residual(image_channels=3, code_channels=32, qualities=10)
+    assert (colour.batch_size, colour.epochs, colour.augment) == (8, 12, 0.0)
+    grey = settings_for(images_of(64, 64, 1, count=10_000), "scans", filters=64, qualities=4)
+    assert grey.architecture == Residual(code_channels=16, filters=64, qualities=4)
+    assert (grey.batch_size, grey.epochs) == (32, 48)  # 15,000 steps of 312 an epoch
+
+
+@pytest.mark.parametrize(
+    ("side", "count", "batch"),
+    [(16, 5000, 128), (32, 5000, 128), (64, 5000, 32), (512, 5000, 8), (64, 20, 20), (512, 3, 3), (8, 1, 1)],
+)
+def test_batches_of_the_residual_model_are_smaller_for_large_images_and_for_few(
+    side: int, count: int, batch: int
+) -> None:
+    chosen = settings_for(images_of(side, side, 3, count=count), "x", model="residual")
+    assert chosen.batch_size == batch
+    assert settings_for(images_of(side, side, 3), "x", model="residual", batch_size=77).batch_size == 77
+
+
+def test_small_sets_are_gone_through_200_times_at_most() -> None:
+    few = settings_for(images_of(28, 28, 1, count=500), "x")
+    assert isinstance(few.architecture, Residual)
+    assert (few.batch_size, few.epochs) == (128, 200)
+    assert settings_for(images_of(28, 28, 1, count=500), "x", epochs=300).epochs == 300
+    assert settings_for(images_of(28, 28, 1), "x", objective="distortion").epochs == 50
 
 
 def test_codes_that_are_too_many_for_a_context_model_are_refused() -> None:
-    with pytest.raises(OptionError, match="codes of at most 4,096 values, found 64x64x32; crop the images"):
-        settings_for(images_of(256, 256, 3), "photos")
+    told = (
+        "codes of at most 4,096 values with the article's model, found 64x64x32; use --model residual, crop "
+        "the images"
+    )
+    with pytest.raises(OptionError, match=told):
+        settings_for(images_of(256, 256, 3), "photos", model="article")
 
 
 def test_the_articles_recipe_is_its_own() -> None:
@@ -321,6 +409,12 @@ def test_the_articles_recipe_is_its_own() -> None:
 
 
 def test_lambdas_scale_with_the_size_of_the_images_and_can_be_given() -> None:
+    for model in ("dense", "residual", "article"):
+        some = (
+            settings_for(images_of(side, side, 1), "x", model=model, code_channels=4) for side in (28, 56)
+        )
+        small, large = (settings.lambdas for settings in some)
+        assert large[0] == pytest.approx(4 * small[0])
     small, large = (settings_for(images_of(side, side, 1), "x").lambdas for side in (28, 56))
     assert len(small) == 10
     assert large[0] == pytest.approx(4 * small[0])
@@ -334,13 +428,27 @@ def test_lambdas_scale_with_the_size_of_the_images_and_can_be_given() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "vae"}, "model: expected one of dense, article, found 'vae'"),
-        ({"objective": "distortion", "model": "dense"}, "trained for rate and distortion only"),
+        ({"model": "vae"}, "model: expected one of dense, residual, article, found 'vae'"),
+        ({"objective": "distortion", "model": "dense"}, "the dense model is trained for rate and distortion"),
+        (
+            {"objective": "distortion", "model": "residual"},
+            "objective: the residual model is trained for rate and distortion only",
+        ),
+        ({"model": "residual", "filters": 31}, "filters: expected an even number, found 31"),
+        ({"model": "residual", "filters": 0}, "filters: expected a whole number from 1 to 1024, found 0"),
+        (
+            {"model": "residual", "code_channels": 17},
+            "code channels: the residual model takes at most 16, the values of 4x4 pixels, found 17",
+        ),
+        ({"code_channels": 0}, "code_channels: expected a whole number from 1 to 1024, found 0"),
+        ({"layers": -1}, "layers: expected a whole number from 1 to 6, found -1"),
+        ({"layers": 0}, "layers: expected a whole number from 1 to 6, found 0"),
+        ({"layers": 1000}, "layers: expected a whole number from 1 to 6, found 1000"),
         ({"objective": "distortion", "qualities": 4}, "belong to the rate-distortion objective"),
         ({"objective": "beauty"}, "objective: expected one of"),
         ({"lambdas": (1.0, 2.0), "qualities": 3}, "lambda: expected 3, one a quality, found 2"),
         ({"qualities": 1}, "qualities: expected at least 2 over a range of lambda, found 1"),
-        ({"filters": 8}, "filters: they belong to the article's model"),
+        ({"filters": 8}, "filters: they belong to the models of convolutions alone, article and residual"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
@@ -349,7 +457,8 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], me
 
 
 def test_dense_layers_over_a_photograph_are_refused() -> None:
-    with pytest.raises(OptionError, match="dense takes images of at most 16,384 values, found 196,608"):
+    told = "dense takes images of at most 16,384 values, found 196,608; use --model residual, or crop the"
+    with pytest.raises(OptionError, match=told):
         settings_for(images_of(256, 256, 3), "photos", model="dense")
 
 

@@ -119,8 +119,9 @@ class Pair:
             values = count * (self.context.elements + self.context.hidden_units)
             limits.check("chunk_symbols", values, "values of the context model in a chunk")
         elif self.context is not None:
-            rows, columns, channels = self.architecture.code_shape(height, width)
-            values = count * rows * columns * channels * len(TAPS)
+            rows, columns, _ = self.architecture.code_shape(height, width)
+            blocks = count * rows * columns // 4
+            values = blocks * (len(TAPS) * self.context.elements + self.context.units)
             limits.check("chunk_symbols", values, "values of the context model in a chunk")
 
     def check_picture(self, height: int, width: int, limits: Limits) -> None:

@@ -389,7 +389,7 @@ def train(
     )
     if model is None and several.first:
         choice, reason = model_for(data.training, objective, layers, any_size=tile is not None)
-        console.print(f"model: {choice}, {reason}")
+        console.print(f"model {choice}: {reason}", soft_wrap=True)
     try:
         if not several.first:
             follow(settings, data, several, resume=resume)

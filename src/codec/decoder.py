@@ -140,6 +140,10 @@ class Decoder:
                 f"size: expected at most {covered[0]}x{covered[1]}, which the codes cover, "
                 f"found {size[0]!r}x{size[1]!r}"
             )
+        if pair.architecture.code_shape(*covered)[:2] != array.shape[1:3]:
+            raise ImageError(
+                f"codes: expected an even number of rows and columns, found {array.shape[1]}x{array.shape[2]}"
+            )
         if not pair.takes(*covered):
             raise ImageError(
                 f"codes: expected {pair.code_shape[0]}x{pair.code_shape[1]} cells, the one size that "

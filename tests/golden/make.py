@@ -296,10 +296,15 @@ def contents(prefix: str, bundles: Sequence[Bundle], make: Callable[[Encoder], P
     return files
 
 
+def convolutional_bundles() -> tuple[Bundle, Bundle]:
+    """A pair of convolutions that has a table for each channel."""
+    architecture = Convolutional(code_channels=3, layers=1, filters=4)
+    return random_pair(architecture, noise(50, 8, 8, SEED), seed=SEED)
+
+
 def convolutional() -> dict[str, bytes]:
     """The files of the pair of convolutions, by their names."""
-    architecture = Convolutional(code_channels=3, layers=1, filters=4)
-    return contents("", random_pair(architecture, noise(50, 8, 8, SEED), seed=SEED), packets)
+    return contents("", convolutional_bundles(), packets)
 
 
 def dense() -> dict[str, bytes]:

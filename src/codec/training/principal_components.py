@@ -1,5 +1,6 @@
 """Where a model's linear paths start: at the principal components of the training images or their blocks."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ __all__ = ["start_from_principal_components"]
 _IMAGES = 14_000
 """More would hardly move the components."""
 _BLOCKS = 200_000
+_BLOCKS_READ = 4 * _BLOCKS
+"""They are picked from images of so many, so that large ones are not all in memory once more."""
 
 
 def start_from_principal_components(
@@ -25,13 +28,15 @@ def start_from_principal_components(
     A component whose deviation is far below the step shrinks towards zero, and the synthesis applies Wiener's
     factor to what arrives. The other paths start small.
     """
-    some = images[:: max(1, len(images) // _IMAGES)]
+    most = _IMAGES
+    if isinstance(architecture, Residual):
+        most = max(1, min(most, _BLOCKS_READ * architecture.pixels // math.prod(images.shape[1:])))
+    some = images[:: max(1, len(images) // most)]
     if isinstance(architecture, Residual):
         blocks = jnp.asarray(some)
         for _ in range(architecture.layers + 1):
             blocks = space_to_depth(blocks)
-        some = np.asarray(blocks)
-        some = some.reshape(-1, architecture.pixels)
+        some = np.asarray(blocks).reshape(-1, architecture.pixels)
         some = some[:: max(1, len(some) // _BLOCKS)]
     pixels = some.reshape(-1, architecture.pixels).astype(np.float64) / 255
     mean = pixels.mean(0)

@@ -29,6 +29,7 @@ _IMAGES_PER_VALUE = 4
 _MOST_RATED_CODES = 1 << 12
 """Code values above which a context model that sees them all is no sensible choice."""
 _DENSE_ELEMENTS = 392
+_CODE_CHANNELS = 32
 _STEPS = {"dense": 25_740, "residual": 15_000, "article": 25_740}
 """Of the rate-distortion objective where the epochs are left out: at most an hour on two cores."""
 _MOST_EPOCHS = 200
@@ -120,7 +121,7 @@ class Settings:
 def model_for(
     images: NDArray[np.uint8], objective: str, layers: int = 2, *, any_size: bool = False
 ) -> tuple[str, str]:
-    """The model that suits uint8 ``images`` [N, H, W, C], one of ``MODELS``, and why.
+    """The model that suits uint8 ``images`` [N, H, W, C], one of ``MODELS``, and why, in a sentence.
 
     Args:
         images: of which only the shape counts.
@@ -129,20 +130,20 @@ def model_for(
         any_size: whether they are tiles of pictures of any size.
     """
     if objective == "distortion":
-        return "article", "the one that is trained for distortion alone"
+        return "article", "no other is trained for distortion alone"
     if any_size:
-        return "residual", "convolutions, as pictures of any size are cut into tiles"
+        return "residual", "the images are tiles of pictures that may have any size"
     count, values = len(images), _padded_values(images, layers)
     least = _IMAGES_PER_VALUE * values
-    size = f"{count:,} images of {values:,} values"
     if values > _CHOSEN_DENSE_VALUES:
         return (
             "residual",
-            f"convolutions: {size} are more than the {_CHOSEN_DENSE_VALUES:,} dense layers are for",
+            f"images of {values:,} values are too large for dense layers, which suit up to "
+            f"{_CHOSEN_DENSE_VALUES:,}",
         )
     if count < least:
-        return "residual", f"convolutions: {size} are few for dense layers, which want {least:,} or more"
-    return "dense", f"layers over the whole image: {size} are enough for them"
+        return "residual", f"{count:,} images are too few for dense layers, which want {least:,} of this size"
+    return "dense", f"{count:,} images of {values:,} values are enough for dense layers"
 
 
 def _padded_values(images: NDArray[np.uint8], layers: int) -> int:
@@ -192,6 +193,7 @@ def settings_for(
             f"{data}: expected images of 1 to 4 channels, found {channels}; leave out or join channels "
             "before training"
         )
+    Residual(layers=layers)  # raises where they are out of range, before they size anything
     model = model or model_for(images, objective, layers, any_size=any_size)[0]
     values = _padded_values(images, layers)
     if model == "dense" and values > _MOST_DENSE_VALUES:
@@ -218,10 +220,7 @@ def settings_for(
                 "images, lower --code-channels, or add --objective distortion"
             )
     if batch_size is None:
-        pixels = images.shape[1] * images.shape[2]
-        batch_size = (
-            min(_BATCH, max(_LEAST_BATCH, _BATCH_PIXELS // pixels)) if model == "residual" else _BATCH
-        )
+        batch_size = _batch_size(images) if model == "residual" else _BATCH
     if epochs is None:
         in_epoch = max(1, len(images) // max(1, batch_size))
         epochs = max(1, min(_MOST_EPOCHS, round(_STEPS[model] / in_epoch))) if rated else _ARTICLE_EPOCHS
@@ -238,6 +237,12 @@ def settings_for(
     )
 
 
+def _batch_size(images: NDArray[np.uint8]) -> int:
+    """Images in one step of the residual model: fewer of large ones, and never more than there are."""
+    pixels = images.shape[1] * images.shape[2]
+    return max(1, min(_BATCH, max(_LEAST_BATCH, _BATCH_PIXELS // pixels), len(images)))
+
+
 def _architecture(
     model: str,
     images: NDArray[np.uint8],
@@ -251,21 +256,29 @@ def _architecture(
     rows, columns = (-(-side >> layers) for side in (height, width))
     if model == "article":
         return Convolutional(
-            image_channels=channels, code_channels=code_channels or 32, layers=layers, filters=filters or 32
+            image_channels=channels,
+            code_channels=_CODE_CHANNELS if code_channels is None else code_channels,
+            layers=layers,
+            filters=32 if filters is None else filters,
         )
     if model == "residual":
-        # Of grey blocks all values; of coloured ones those that matter: the finest colours hardly ever do.
-        most = min(32, channels << 2 * layers)
+        most = channels << 2 * layers
+        if code_channels is not None and code_channels > most:
+            raise OptionError(
+                f"code channels: the residual model takes at most {most}, the values of "
+                f"{1 << layers}x{1 << layers} pixels, found {code_channels}"
+            )
         return Residual(
             image_channels=channels,
-            code_channels=code_channels or most,
+            # Of grey blocks all values; of coloured ones those that matter: the finest colours hardly do.
+            code_channels=min(_CODE_CHANNELS, most) if code_channels is None else code_channels,
             layers=layers,
-            filters=filters or 128,
+            filters=128 if filters is None else filters,
             qualities=qualities,
         )
     if filters is not None:
         raise OptionError("filters: they belong to the models of convolutions alone, article and residual")
-    code_channels = code_channels or 32
+    code_channels = _CODE_CHANNELS if code_channels is None else code_channels
     return Dense(
         image_channels=channels,
         code_channels=code_channels,

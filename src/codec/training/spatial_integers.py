@@ -93,9 +93,10 @@ def _neighbourhoods(inputs: NDArray[np.float32], parity: int, seed: int) -> NDAr
     """What some blocks of a parity see, of inputs [Q, N, rows, columns, D]: [Q, blocks, taps, D]."""
     _, count, rows, columns, _ = inputs.shape
     framed = np.pad(inputs, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
-    image, row, column = np.nonzero(
-        np.broadcast_to(checkerboard(rows, columns) == parity, (count, rows, columns))
-    )
+    own = checkerboard(rows, columns) == parity
+    if not own.any():  # images of one block have no odd one, and any block stands in for it
+        own = np.ones_like(own)
+    image, row, column = np.nonzero(np.broadcast_to(own, (count, rows, columns)))
     picked = np.random.default_rng(seed).permutation(len(image))[:_BLOCKS]
     image, row, column = image[picked], row[picked], column[picked]
     return np.stack([framed[:, image, row + i, column + j] for i, j in TAPS], axis=-2)
