@@ -15,6 +15,7 @@ from codec import errors
 ROOT = Path(__file__).parents[1]
 
 PUBLIC = [
+    "BulkError",
     "Bundle",
     "BundleError",
     "CodecError",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from codec.decoder import Decoded, Decoder, decode, load_decoder
     from codec.encoder import Encoder, encode, load_encoder
     from codec.errors import (
+        BulkError,
         BundleError,
         CodecError,
         DamagedBundleError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from codec.signing import sign_bundle, verify_bundle
 
 __all__ = [
+    "BulkError",
     "Bundle",
     "BundleError",
     "CodecError",

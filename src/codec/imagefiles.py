@@ -18,7 +18,16 @@ from codec.limits import DEFAULT_LIMITS, Limits
 if TYPE_CHECKING:
     from codec.bundle import Pair
 
-__all__ = ["IMAGE_SUFFIXES", "OnBad", "image_paths", "png_bytes", "read_image", "read_images"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "OnBad",
+    "check_shape",
+    "decode_image",
+    "image_paths",
+    "png_bytes",
+    "read_image",
+    "read_images",
+]
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -84,7 +93,15 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]
         ImageError: not an image, damaged, animated, or of another pixel format: nothing is converted
             that would lose something without a word.
     """
-    data = read_bytes(path, limits.image_file_bytes, "image")
+    return decode_image(read_bytes(path, limits.image_file_bytes, "image"), path, limits)
+
+
+def decode_image(data: bytes, path: Path | str, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
+    """The bytes of an image file as ``read_image`` does; ``path`` is what messages call it.
+
+    Raises:
+        ImageError: as ``read_image``.
+    """
     # Pillow warns of large pictures and of odd metadata; the limits and the checks here decide instead.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -122,7 +139,7 @@ def read_images(
     for path in paths:
         try:
             image = read_image(path)
-            _check_shape(path, image.shape, pair)
+            check_shape(path, image.shape, pair)
             first = first or (path, image.shape)
             if image.shape != first[1]:
                 raise ImageError(
@@ -137,7 +154,8 @@ def read_images(
         yield path, image[None]
 
 
-def _check_shape(path: Path, shape: tuple[int, ...], pair: "Pair") -> None:
+def check_shape(path: Path | str, shape: tuple[int, ...], pair: "Pair") -> None:
+    """Raise ``ImageError`` for an image [H, W, C] that the pair does not take."""
     height, width, found = shape
     channels = pair.architecture.image_channels
     if found != channels:
@@ -152,7 +170,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], pair: "Pair") -> None:
         )
 
 
-def _check(image: Image.Image, path: Path, limits: Limits) -> None:
+def _check(image: Image.Image, path: Path | str, limits: Limits) -> None:
     """Refuse what would be too large, or lose something on the way to 8-bit grey or RGB."""
     limits.check("image_file_pixels", image.width * image.height, f"{path}: pixels")
     if getattr(image, "is_animated", False):  # n_frames would read all of them, in quadratic time for TIFF
