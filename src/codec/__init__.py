@@ -8,13 +8,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codec.archive_encoder import ImageArchiveWriter, append_archive, create_archive
+    from codec.archive_reader import Archive, ArchiveEntry, open_archive
+    from codec.archive_repair import Recovered, concat_archives, recover_archive
+    from codec.archive_source import ArchiveSource
+    from codec.archive_writer import ArchiveWriter
     from codec.bundle import Bundle
     from codec.decoder import Decoded, Decoder, decode, load_decoder
     from codec.encoder import Encoder, encode, load_encoder
     from codec.errors import (
+        ArchiveError,
         BulkError,
         BundleError,
         CodecError,
+        DamagedArchiveError,
         DamagedBundleError,
         DamagedPacketError,
         DatasetError,
@@ -41,10 +48,16 @@ if TYPE_CHECKING:
     from codec.signing import sign_bundle, verify_bundle
 
 __all__ = [
+    "Archive",
+    "ArchiveEntry",
+    "ArchiveError",
+    "ArchiveSource",
+    "ArchiveWriter",
     "BulkError",
     "Bundle",
     "BundleError",
     "CodecError",
+    "DamagedArchiveError",
     "DamagedBundleError",
     "DamagedPacketError",
     "DatasetError",
@@ -53,6 +66,7 @@ __all__ = [
     "Encoder",
     "FileError",
     "ForkedProcessError",
+    "ImageArchiveWriter",
     "ImageError",
     "KeyFileError",
     "LimitError",
@@ -61,6 +75,7 @@ __all__ = [
     "OptionError",
     "PacketError",
     "PublicKey",
+    "Recovered",
     "Salvaged",
     "SealError",
     "SealingKey",
@@ -70,12 +85,17 @@ __all__ = [
     "WrongPairError",
     "WrongSideError",
     "__version__",
+    "append_archive",
+    "concat_archives",
+    "create_archive",
     "decode",
     "encode",
     "inspect",
     "load_decoder",
     "load_encoder",
+    "open_archive",
     "pretrained",
+    "recover_archive",
     "seal",
     "sign_bundle",
     "unseal",
@@ -83,21 +103,32 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Archive": "archive_reader",
+    "ArchiveEntry": "archive_reader",
+    "ArchiveSource": "archive_source",
+    "ArchiveWriter": "archive_writer",
     "Bundle": "bundle",
     "Decoded": "decoder",
     "Decoder": "decoder",
     "Encoder": "encoder",
+    "ImageArchiveWriter": "archive_encoder",
     "Limits": "limits",
     "PublicKey": "keys",
+    "Recovered": "archive_repair",
     "Salvaged": "salvage",
     "SealingKey": "keys",
     "SigningKey": "keys",
+    "append_archive": "archive_encoder",
+    "concat_archives": "archive_repair",
+    "create_archive": "archive_encoder",
     "decode": "decoder",
     "encode": "encoder",
     "inspect": "inspection",
     "load_decoder": "decoder",
     "load_encoder": "encoder",
+    "open_archive": "archive_reader",
     "pretrained": "loading",
+    "recover_archive": "archive_repair",
     "seal": "sealing",
     "sign_bundle": "signing",
     "unseal": "sealing",

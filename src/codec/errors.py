@@ -11,6 +11,8 @@
     │   ├── DamagedBundleError    truncated, or a check does not match
     │   ├── WrongSideError        an encoder's bundle where a decoder's is needed, or the reverse
     │   └── SignatureError        not signed, not by anyone trusted, or changed since
+    ├── ArchiveError          bytes that are not an archive this version can read
+    │   └── DamagedArchiveError   truncated, without its index, or a check does not match
     ├── KeyFileError          a file that is not the key it should be, or a secret that others may read
     ├── LimitError            well formed, but larger than the limits in force
     ├── DatasetError          training or test data that is missing or unusable
@@ -24,9 +26,11 @@ A message says what was expected, what was found and what to do.
 """
 
 __all__ = [
+    "ArchiveError",
     "BulkError",
     "BundleError",
     "CodecError",
+    "DamagedArchiveError",
     "DamagedBundleError",
     "DamagedPacketError",
     "DatasetError",
@@ -88,6 +92,14 @@ class WrongSideError(BundleError):
 
 class SignatureError(BundleError):
     """A bundle that is not signed, not by anyone trusted, or was changed since."""
+
+
+class ArchiveError(CodecError):
+    """Bytes that are not an archive this version can read."""
+
+
+class DamagedArchiveError(ArchiveError):
+    """An archive that is truncated or has lost its index, or whose check does not match."""
 
 
 class KeyFileError(CodecError):

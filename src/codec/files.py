@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from codec.errors import FileError, LimitError
 
@@ -17,11 +17,14 @@ __all__ = [
     "creating",
     "read_bytes",
     "read_up_to",
+    "replacing",
     "standard_input",
     "sync_folder",
     "write_bytes",
     "write_pieces",
+    "write_to",
     "write_together",
+    "writing",
 ]
 
 _READ_BYTES = 1 << 20
@@ -104,8 +107,8 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes], *, lasti
     if os.fspath(path) == "-":
         if sys.stdout is None:
             raise FileError("standard output: cannot be written: it is closed")
-        return _write_to(sys.stdout.buffer, pieces, "standard output")
-    with _writing(path):
+        return write_to(sys.stdout.buffer, pieces, "standard output")
+    with writing(path):
         target = Path(os.path.realpath(path))
         regular = target.is_file() or not target.exists()
     if regular:
@@ -114,10 +117,10 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes], *, lasti
         if lasting:
             sync_folder(target.parent)
         return length
-    with _writing(path):
+    with writing(path):
         file = target.open("wb", buffering=0)
     with file:
-        return _write_to(file, pieces, path)
+        return write_to(file, pieces, path)
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
@@ -142,20 +145,20 @@ def _written_beside(
 
     Without that, the temporary file is removed in the end.
     """
-    with _writing(path):
+    with writing(path):
         target = Path(os.path.realpath(path))
         mode = target.stat().st_mode if target.exists() else None
         temporary = target.parent / f".codec-{secrets.token_hex(8)}"
         file = temporary.open("xb", buffering=0)
 
     def replace() -> None:
-        with _writing(path):
+        with writing(path):
             temporary.replace(target)
 
     try:
         with file:
-            length = _write_to(file, pieces, path)
-            with _writing(path):
+            length = write_to(file, pieces, path)
+            with writing(path):
                 os.fsync(file.fileno())
                 if mode is not None:
                     os.fchmod(file.fileno(), stat.S_IMODE(mode))
@@ -176,7 +179,7 @@ def creating(path: str | os.PathLike[str], *, private: bool = False) -> Iterator
     """
     target = Path(path)
     temporary = target.parent / f".codec-{secrets.token_hex(8)}"
-    with _writing(path):
+    with writing(path):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
         try:
@@ -202,11 +205,38 @@ def creating(path: str | os.PathLike[str], *, private: bool = False) -> Iterator
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write with ``write_to``, which replaces the one at ``path`` whole when the block ends, or not at all.
+
+    For what cannot be given as pieces to ``write_pieces``, which tells more.
+    """
+    with writing(path):
+        target = Path(os.path.realpath(path))
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):
+            raise FileError(f"{os.fspath(path)}: expected a file or the name of a new one; this is neither")
+        temporary = target.parent / f".codec-{secrets.token_hex(8)}"
+        file = temporary.open("xb", buffering=0)
+    try:
+        with file:
+            yield cast(BinaryIO, file)
+            with writing(path):
+                os.fsync(file.fileno())
+                if mode is not None:
+                    os.fchmod(file.fileno(), stat.S_IMODE(mode))
+        with writing(path):
+            temporary.replace(target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make what was renamed in ``folder`` outlast a loss of power, where the system can be told to."""
     if os.name != "posix":
         return
-    with _writing(folder):
+    with writing(folder):
         try:
             number = os.open(folder, os.O_RDONLY)
         except PermissionError:  # one that may be written to but not listed
@@ -220,10 +250,15 @@ def sync_folder(folder: Path) -> None:
             os.close(number)
 
 
-def _write_to(file: BinaryIO | io.FileIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:
+def write_to(file: BinaryIO | io.FileIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:
+    """Write the joined ``pieces`` to an open file and return their length; ``name`` is the file's, for errors.
+
+    Raises:
+        FileError: they cannot be written. What the making of a piece raises passes as it is.
+    """
     length = 0
     for piece in pieces:
-        with _writing(name):
+        with writing(name):
             rest = memoryview(piece)
             while rest:  # without a buffer a file may take less than all
                 rest = rest[file.write(rest) :]
@@ -233,7 +268,7 @@ def _write_to(file: BinaryIO | io.FileIO, pieces: Iterable[bytes], name: str | o
 
 
 @contextmanager
-def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Tell what the system says of writing to ``path``; a reader that has gone stays a BrokenPipeError."""
     try:
         yield

@@ -49,6 +49,15 @@ class Limits:
     """Bytes of one chunk's body."""
     name_bytes: int = 255
     """UTF-8 bytes of one image's name."""
+    metadata_bytes: int = 1 << 24
+    """Names and metadata of one record of an archive."""
+    metadata_values: int = 1 << 20
+    """Values in all the maps and arrays of one record's metadata together."""
+    metadata_nesting: int = 8
+    """Depth of maps and arrays in a record's metadata."""
+    archive_index_bytes: int = 1 << 31
+    """Bytes of an archive's index of records, 16 each, and of its index of names, 8 for each image; the second is
+    loaded where an image is asked for by name."""
     image_file_bytes: int = 1 << 28
     """Size of one image file that is read."""
     image_file_pixels: int = 1 << 26

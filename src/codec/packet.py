@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import IntFlag
 from reprlib import repr as short
 
-from codec.errors import ImageError
+from codec.errors import ImageError, PacketError, WrongPairError
 from codec.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["Chunk", "Flag", "Header", "check_name", "crc16", "is_packet"]
+__all__ = ["Chunk", "Flag", "Header", "check_name", "crc16", "is_packet", "packet_pair"]
 
 MAGIC = b"\xc3\x7a"
 VERSION = 1
@@ -82,6 +82,29 @@ class Chunk:
 def is_packet(data: bytes) -> bool:
     """Whether ``data`` begins like a packet of any version."""
     return data[:2] == MAGIC or (data[:1] != b"" and data[0] & 0xF0 == COMPACT)
+
+
+def packet_pair(data: bytes, expected: bytes | None = None) -> bytes:
+    """The first bytes of the pair digest that a packet states; nothing else of it is checked.
+
+    Args:
+        expected: if given, the pair digest that they must begin.
+
+    Raises:
+        PacketError: no packet, or a sealed one.
+        WrongPairError: of another pair.
+    """
+    compact = data[:1] != b"" and data[0] & 0xF0 == COMPACT
+    found = data[1 : 1 + COMPACT_DIGEST_BYTES] if compact else data[4 : 4 + DIGEST_BYTES]
+    if not is_packet(data) or len(found) < (COMPACT_DIGEST_BYTES if compact else DIGEST_BYTES):
+        raise PacketError(
+            f"packet: expected one, found bytes that begin with {data[:8].hex(' ') or 'nothing'}"
+        )
+    if expected is not None and not expected.startswith(found):
+        raise WrongPairError(
+            f"packet: made by the pair {found.hex()}, expected {expected[: len(found)].hex()}"
+        )
+    return found
 
 
 def check_name(name: str, limits: Limits = DEFAULT_LIMITS) -> None:
