@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codec.cli_bulk import bulk
 from codec.cli_keys import (
     SealOption,
     TrustOption,
@@ -420,6 +421,9 @@ def _evaluation_images(dataset: str | None, split: str, images: Path | None) -> 
 
 for command in (keygen, sign, verify):
     app.command()(command)
+
+
+app.add_typer(bulk, name="bulk")
 
 
 def main() -> None:

@@ -21,12 +21,29 @@ from codec.files import read_bytes, write_bytes, write_pieces
 from codec.limits import DEFAULT_LIMITS
 from codec.packet import check_name
 
-__all__ = ["MANIFEST", "Entry", "LeftOut", "Manifest", "file_digest", "finish", "kept", "read_manifest", "record", "recorded", "start"]
+__all__ = [
+    "ATTEMPTS",
+    "MANIFEST",
+    "Entry",
+    "LeftOut",
+    "Manifest",
+    "attempt",
+    "file_digest",
+    "finish",
+    "kept",
+    "read_manifest",
+    "record",
+    "recorded",
+    "start",
+]
 
 MANIFEST = "manifest.json"
 _FORMAT, _VERSION = "codec bulk", 1
 _UNFINISHED = "unfinished"
 _JOB = "job.json"
+
+ATTEMPTS = 5
+"""How often a shard is begun in one run of a job; a worker or node that dies is not the shard's fault."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,8 @@ def start(out: Path, job: Mapping[str, Any]) -> None:
         unfinished = out / _UNFINISHED
         _remove_leftovers(out)
         _remove_leftovers(unfinished)
+        for begun in unfinished.glob("*.begun"):
+            begun.unlink()
         found = {path.name for path in out.iterdir()}
         if MANIFEST in found:
             done = read_manifest(out)
@@ -131,6 +150,24 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def record(out: Path, entry: Entry) -> None:
     """Keep what is known of a shard that is done."""
     write_bytes(_record_path(out, entry.number), _line(asdict(entry)), lasting=False)
+
+
+def attempt(out: Path, shard: Shard) -> None:
+    """Note that a shard is about to be made.
+
+    Raises:
+        BulkError: it has been begun so often in this run that whatever makes it seems to die of it.
+    """
+    path = out / _UNFINISHED / f"{shard.number:06d}.begun"
+    with _failing(path):
+        with path.open("ab", buffering=0) as file:
+            file.write(b"x")
+        begun = path.stat().st_size
+    if begun > ATTEMPTS:
+        raise BulkError(
+            f"{out}: shard {shard.number} was begun {ATTEMPTS} times and never ended; is there memory enough for "
+            "a worker? Then run the job again to go on"
+        )
 
 
 def kept(out: Path, shard: Shard) -> Entry | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codec.batching import use_cores
-from codec.bulk.manifest import Entry, LeftOut, file_digest, kept, record
+from codec.bulk.manifest import Entry, LeftOut, attempt, file_digest, kept, record
 from codec.bulk.outputs import OUTPUTS, Format, suffix
 from codec.bulk.plan import Shard
 from codec.bulk.sources import Source
@@ -70,6 +70,7 @@ class EncodeShard:
         """
         entry = kept(Path(self.out), shard)
         if entry is None:
+            attempt(Path(self.out), shard)
             with _threads(self.threads):
                 entry = self._made(shard)
             record(Path(self.out), entry)
@@ -143,6 +144,7 @@ class DecodeShard:
         """
         entry = kept(Path(self.out), shard)
         if entry is None:
+            attempt(Path(self.out), shard)
             with _threads(self.threads):
                 entry = self._made(shard)
             record(Path(self.out), entry)
