@@ -58,6 +58,7 @@ PUBLIC = [
     "decode",
     "encode",
     "inspect",
+    "inspect_archive",
     "load_decoder",
     "load_encoder",
     "open_archive",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codec.archive_encoder import ImageArchiveWriter, append_archive, create_archive
+    from codec.archive_inspection import inspect_archive
     from codec.archive_reader import Archive, ArchiveEntry, open_archive
     from codec.archive_repair import Recovered, concat_archives, recover_archive
     from codec.archive_source import ArchiveSource
@@ -91,6 +92,7 @@ __all__ = [
     "decode",
     "encode",
     "inspect",
+    "inspect_archive",
     "load_decoder",
     "load_encoder",
     "open_archive",
@@ -124,6 +126,7 @@ _HOMES = {
     "decode": "decoder",
     "encode": "encoder",
     "inspect": "inspection",
+    "inspect_archive": "archive_inspection",
     "load_decoder": "decoder",
     "load_encoder": "encoder",
     "open_archive": "archive_reader",

@@ -1,7 +1,7 @@
 """The archive format's vocabulary, shared by its writer and its reader: header, record head, trailer.
 
-``docs/archive.md`` specifies the format. A file of records, each a whole packet with the names and metadata of
-its images, and an index at the end. Nothing here knows a network, nor what is in a packet.
+``docs/archive.md`` specifies the format: a file of records, each a whole packet with the names and metadata
+of its images, and an index at the end. Nothing here knows a network, nor what is in a packet.
 """
 
 import struct
@@ -59,7 +59,7 @@ def write_header(pair: bytes) -> bytes:
     Raises:
         OptionError: another length.
     """
-    if not isinstance(pair, bytes) or len(pair) != DIGEST_BYTES:
+    if type(pair) is not bytes or len(pair) != DIGEST_BYTES:
         raise OptionError(f"pair: expected the {DIGEST_BYTES} bytes of a pair digest, found {pair!r:.80}")
     header = HEADER.pack(MAGIC, VERSION, bytes(3), pair)
     return header + CRC.pack(zlib.crc32(header))
@@ -96,7 +96,7 @@ def read_header(data: bytes) -> bytes:
 
 
 def seed_of(pair: bytes) -> int:
-    """The CRC of a header's first 40 bytes, which begins all checks: a record of another pair fails its own."""
+    """The CRC of a header's first 40 bytes, which other checks go on from: so they cover the pair."""
     return zlib.crc32(HEADER.pack(MAGIC, VERSION, bytes(3), pair))
 
 

@@ -41,7 +41,7 @@ class _Group:
 class ImageArchiveWriter:
     """Encodes images to an archive, as a context manager; made by ``create_archive`` and ``append_archive``.
 
-    Memory does not grow with the number of images, but for the index: 16 bytes a packet, 8 bytes for each name.
+    Memory does not grow with the number of images, but for the index: 16 bytes a packet, 8 for each name.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ def create_archive(
     effort: int = 0,
     images_per_packet: int = IMAGES_PER_PACKET,
 ) -> ImageArchiveWriter:
-    """A new archive to ``add`` images to in a ``with`` block; it appears whole when the block ends, or not at all.
+    """A new archive to ``add`` images to in a ``with`` block; it appears whole in the end, or not at all.
 
     Args:
         path: of the file; an older one is replaced.
@@ -220,8 +220,8 @@ def append_archive(
 ) -> ImageArchiveWriter:
     """As ``create_archive``, but what is added goes behind the images of the archive that is at ``path``.
 
-    If the block ends in an exception, the archive is as it was. A process that is killed leaves it without its
-    index, from which ``recover_archive`` makes one of all packets that were fully written.
+    If the block ends in an exception, the archive is as it was. A process that is killed leaves it without
+    its index; ``recover_archive`` makes one of all packets that were fully written.
 
     Raises:
         ArchiveError, DamagedArchiveError, WrongPairError: the archive cannot be read, or is another pair's.

@@ -91,7 +91,7 @@ def write_metadata(
 def _columns(count: int, metadata: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
     if len(metadata) != count:
         raise OptionError(f"metadata: expected a map for each of {count} images, found {len(metadata)}")
-    rows = [{} if row is None else row for row in metadata]
+    rows: list[Any] = [{} if row is None else row for row in metadata]
     for row in rows:
         if not isinstance(row, Mapping):
             raise OptionError(f"metadata: expected a map for each image, found {short(row)}")
@@ -111,7 +111,7 @@ def read_metadata(data: bytes, count: int, limits: Limits = DEFAULT_LIMITS) -> I
     """Names and metadata of the ``count`` images of a record.
 
     Raises:
-        ArchiveError: not one map of plain values in its shortest form, with a name and a value for each image.
+        ArchiveError: not one map of plain values in its shortest form, with a value for each image.
         LimitError: over ``limits``.
     """
     if not data:
@@ -130,7 +130,7 @@ def read_metadata(data: bytes, count: int, limits: Limits = DEFAULT_LIMITS) -> I
                 check_name(name, limits)
         except ImageError as error:
             raise ArchiveError(f"{where}: {error}") from None
-    columns: dict[str, list[Any]] = {}
+    columns: Any = {}
     if _METADATA in content:
         columns = content[_METADATA]
         if not isinstance(columns, dict) or not columns:

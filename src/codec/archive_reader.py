@@ -1,4 +1,4 @@
-"""An archive -> its images with their names and metadata: any one, some or all, from its packets and a decoder."""
+"""An archive -> its images with their names and metadata: any one, some or all, through a decoder."""
 
 import os
 import threading
@@ -112,7 +112,7 @@ class Archive:
         self._cached = 0
 
     def __reduce__(self) -> Any:
-        decoder = self._given
+        decoder: Any = self._given
         if decoder is not None and not isinstance(decoder, str):
             from codec.decoder import Decoder
 
@@ -170,7 +170,7 @@ class Archive:
         return isinstance(name, str) and next(self._records.find(name), None) is not None
 
     def find(self, name: str) -> list[int]:
-        """The numbers of all images of that name; reads the records of these alone, and the index of names once."""
+        """The numbers of all images of that name, from the index of names and their own records."""
         return sorted(self._records.index.first(record) + i for record, i in self._records.find(name))
 
     def entries(self, numbers: Iterable[SupportsIndex]) -> Iterator[ArchiveEntry]:
@@ -224,7 +224,7 @@ class Archive:
     def _made(self, content: _Content, record: int, number: int) -> ArchiveEntry:
         place = number - self._records.index.first(record)
         facts = content.facts
-        # A copy: a view would keep all of the packet's images, and show the next reader what was written to it.
+        # A copy: a view would keep all of the packet's images, and show others what is written to it.
         pixels = None if content.images is None else content.images[place].copy()
         return ArchiveEntry(number, facts.name(place), facts.metadata(place), pixels)
 
@@ -258,7 +258,8 @@ class Archive:
         expected = index.first(record + 1) - index.first(record)
         if len(images) != expected:
             raise DamagedArchiveError(
-                f"{self.path}, record {record}: expected {expected:,} images, found {len(images):,} in its packet"
+                f"{self.path}, record {record}: expected {expected:,} images in its packet, "
+                f"found {len(images):,}"
             )
         return images
 
@@ -312,7 +313,8 @@ class Archive:
         if len(numbers) > 1:
             told = ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
             raise OptionError(
-                f"{self.path}: {len(numbers):,} images are called {short(name)}, numbers {told}; ask for a number"
+                f"{self.path}: {len(numbers):,} images are called {short(name)}, numbers {told}; "
+                "ask for a number"
             )
         return numbers[0]
 

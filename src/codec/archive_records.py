@@ -1,7 +1,7 @@
 """An archive file -> its checked records, by number: packets, names and metadata. No network, no JAX.
 
-The file is opened by its path where it is first needed, in each process anew, and read at places: any number of
-threads may read from one object, and it can be pickled.
+The file is opened by its path where it is first needed, in each process anew, and read at places: any number
+of threads may read from one object, and it can be pickled.
 """
 
 import os
@@ -9,6 +9,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ class Records:
     """
 
     def __init__(self, path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> None:
-        self.path = os.path.abspath(path)
+        self.path = str(Path(path).absolute())
         self.limits = limits
         self._lock = threading.Lock()
         self._opened: tuple[File, bytes, Index] | None = None

@@ -1,4 +1,4 @@
-"""Archives -> an archive: several as one, or what is left of a damaged one. Packets stay as they are; no network."""
+"""Archives -> an archive: several as one, or what is left of a damaged one; nothing is decoded."""
 
 import os
 import zlib
@@ -20,7 +20,7 @@ __all__ = ["Recovered", "concat_archives", "recover_archive"]
 
 _PIECE = 1 << 20
 _WINDOW = 1 << 12
-"""Where markers are looked for begins small: many may stand close to each other, put there to keep a reader busy."""
+"""Markers are looked for in few bytes at first: many side by side would keep a reader busy."""
 _PASSES = 8
 """How often all of a file may be checked, in parts that overlap, before the rest is given up."""
 
@@ -30,13 +30,13 @@ def concat_archives(
 ) -> int:
     """Write one archive of the images of several, in their order, and return how many there are.
 
-    Records are copied with all their checks compared, and nothing is decoded. The output appears whole or not at
-    all; it may be one of ``paths``, or "-" for standard output.
+    Records are copied with all their checks compared, and nothing is decoded. The output appears whole or not
+    at all; it may be one of ``paths``, or "-" for standard output.
 
     Raises:
         OptionError: no paths.
         WrongPairError: archives of different pairs.
-        ArchiveError, DamagedArchiveError, LimitError, FileError: as ``open_archive``, and for damage anywhere.
+        ArchiveError, DamagedArchiveError, LimitError, FileError: as ``open_archive``, for damage anywhere.
     """
     sources = [Records(path, limits) for path in paths]
     if not sources:
@@ -45,8 +45,8 @@ def concat_archives(
     for source in sources:
         if source.pair != pair:
             raise WrongPairError(
-                f"{source.path}: an archive of the pair {source.pair[:4].hex()}, expected {pair[:4].hex()} as in "
-                f"{sources[0].path}; only archives of one pair can be one"
+                f"{source.path}: an archive of the pair {source.pair[:4].hex()}, expected "
+                f"{pair[:4].hex()} as in {sources[0].path}; only archives of one pair can be one"
             )
     builder = IndexBuilder(fmt.seed_of(pair), limits)
 
@@ -89,8 +89,8 @@ class Recovered:
     Attributes:
         images: that were saved; in the new archive they count from 0 without gaps.
         records: that they are in.
-        missing: number in the damaged archive of the first image, and count, of each gap. The last count is None
-            where the end is gone, and with it whether there were more.
+        missing: number in the damaged archive of the first image, and count, of each gap. The last count is
+            None where the end is gone, and with it whether there were more.
     """
 
     images: int
@@ -105,13 +105,13 @@ def recover_archive(
     *,
     pair: bytes | None = None,
 ) -> Recovered:
-    """Write an archive of all records of a damaged one that are whole, and tell which images are not among them.
+    """Write an archive of all records of a damaged one that are whole, and tell which images are missing.
 
-    The damaged file is only read, and its index is not needed: records are found by their markers and checks, so
-    damage to one costs that one. The output appears whole; it may be ``path`` itself.
+    The damaged file is only read, and its index is not needed: records are found by their markers and checks,
+    so damage to one costs that one. The output appears whole; it may be ``path`` itself.
 
     Args:
-        pair: the pair digest, 32 bytes, for a file whose header is damaged too; None is that of the header.
+        pair: the pair digest, 32 bytes, for a file whose header is damaged; None is that of the header.
 
     Raises:
         ArchiveError, DamagedArchiveError: the header is not one that can be read, and ``pair`` is not given.
@@ -129,7 +129,8 @@ def recover_archive(
     else:
         if pair is not None and pair != found:
             raise WrongPairError(
-                f"archive: made by the pair {found[:4].hex()}, expected {pair[:4].hex()}; give its own or none"
+                f"archive: made by the pair {found[:4].hex()}, expected {pair[:4].hex()}; "
+                "give its own or none"
             )
         pair = found
     seed, size = fmt.seed_of(pair), file.size

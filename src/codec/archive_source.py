@@ -1,4 +1,4 @@
-"""An archive as a random-access data source, as those of grain and tensorflow-datasets: its images train a network."""
+"""An archive as a random-access data source, like those of grain and tensorflow-datasets, to train from."""
 
 import os
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ __all__ = ["ArchiveSource"]
 class ArchiveSource:
     """An archive's images as dictionaries: ``image``, uint8 [H, W, C], and the metadata by its keys.
 
-    It has the methods of grain's ``RandomAccessDataSource`` and of the data sources of tensorflow-datasets, and
-    grain is not needed for it. It can be pickled: a worker process opens the file and loads the decoder where it
-    first needs them.
+    It has the methods of grain's ``RandomAccessDataSource`` and of the data sources of tensorflow-datasets,
+    and needs neither. It can be pickled: a worker process opens the file and loads the decoder where it first
+    needs them.
 
     Args:
         path: of the archive.

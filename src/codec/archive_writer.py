@@ -1,4 +1,4 @@
-"""Packets -> an archive file, new or behind what is in one. No network, no JAX: what is in a packet stays as it is."""
+"""Packets -> an archive file, new or behind what is in one. No network, no JAX: a packet stays as it is."""
 
 import os
 import zlib
@@ -46,7 +46,7 @@ class ArchivePieces:
         names: Sequence[str] | None = None,
         metadata: Sequence[Mapping[str, Any] | None] | None = None,
     ) -> bytes:
-        """A record of a packet that is known to hold ``count`` images; see ``write_metadata`` for the rest."""
+        """A record of a packet that holds ``count`` images; names and metadata as for ``write_metadata``."""
         packet_pair(packet, self.pair)
         limits = self.limits
         limits.check("packet_bytes", len(packet), "archive: bytes of a packet")
@@ -72,7 +72,8 @@ def count_images(packet: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, t
     from codec.packet_reader import read_packet  # who makes packets knows, and needs no reader
 
     header, chunks = read_packet(packet, limits)
-    count, names = 0, []
+    count = 0
+    names: list[str] = []
     for chunk in chunks:
         count += chunk.count
         limits.check("packet_images", count, "packet: images")
@@ -83,15 +84,15 @@ def count_images(packet: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, t
 class ArchiveWriter:
     """Writes packets to an archive file, as a context manager.
 
-    A new archive appears whole when the block ends, or not at all; it replaces an older file of its name. Appending
-    writes behind the last record and a new index at the end. If the block ends in an exception, the archive
-    is then as it was; if the process is killed, it has lost its index, and ``recover_archive`` saves all records
-    that were fully written.
+    A new archive appears whole when the block ends, or not at all; it replaces an older file of its name.
+    Appending writes behind the last record and a new index at the end. If the block ends in an exception, the
+    archive is then as it was; if the process is killed, it has lost its index, and ``recover_archive`` saves
+    all records that were fully written.
 
     Args:
         path: of the file.
-        pair: the pair digest, 32 bytes, of all packets: ``encoder.bundle.pair.digest``. For appending, None is
-            the archive's own.
+        pair: the pair digest, 32 bytes, of all packets: ``encoder.bundle.pair.digest``. For appending, None
+            is the archive's own.
         append: go on behind the records of an archive that is there.
         limits: bounds that packets, metadata and the index are held to.
 
@@ -119,8 +120,8 @@ class ArchiveWriter:
             self._old = Records(path, limits)
             if pair is not None and pair != self._old.pair:
                 raise WrongPairError(
-                    f"{self.path}: an archive of the pair {self._old.pair[:4].hex()}, expected {pair[:4].hex()}; "
-                    "write another archive"
+                    f"{self.path}: an archive of the pair {self._old.pair[:4].hex()}, expected "
+                    f"{pair[:4].hex()}; write another archive"
                 )
             pair = self._old.pair
         if pair is None:
@@ -205,15 +206,15 @@ class ArchiveWriter:
 
 @contextmanager
 def _appending(old: Records, pieces: ArchivePieces) -> Iterator[BinaryIO]:
-    """An archive's file without its index, to write behind its records; if that fails, the archive as it was."""
+    """An archive's file without its index, to write behind its records; if that fails, it is as it was."""
     index = old.index
     names = read_names(old.read, index, old.limits)
     builder = pieces.builder
     builder.resume(index, names)
     before = list(builder.pieces())
     with writing(old.path):
-        file = open(old.path, "r+b", buffering=0)
-    with file:
+        opened = open(old.path, "r+b", buffering=0)  # noqa: SIM115
+    with opened as file:
         _lock(file, old.path)
         with writing(old.path):
             if os.fstat(file.fileno()).st_size != old.size:

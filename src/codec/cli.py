@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codec.cli_bulk import bulk
+from codec.cli_archive import (
+    FolderLabelsOption,
+    LabelsOption,
+    OnlyOption,
+    PerPacketOption,
+    decode_archive,
+    encode_archive,
+    facts_of,
+    is_archive_file,
+    is_archive_name,
+)
+from codec.cli_archive import app as archive_app
+from codec.cli_bulk import app as bulk_app
 from codec.cli_keys import (
     SealOption,
     TrustOption,
@@ -98,10 +110,20 @@ def encode(
         bool,
         typer.Option("--compact", help="Six bytes of framing for one image; no name travels with it."),
     ] = False,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Write an archive; also where FILE ends in .archive.")
+    ] = False,
+    images_per_packet: PerPacketOption = None,
+    labels: LabelsOption = None,
+    folder_labels: FolderLabelsOption = False,
     seal: SealOption = None,
     trust: TrustOption = None,
 ) -> None:
-    """Encode images of one size to a packet; those that cannot be read are listed and left out."""
+    """Encode images of one size to a packet, or of any that the pair takes to an archive of packets.
+
+    Those that cannot be read are listed and left out.
+    """
+    from codec.archive_encoder import IMAGES_PER_PACKET, create_archive
     from codec.encoder import load_encoder
     from codec.errors import ImageError
     from codec.files import write_pieces
@@ -109,6 +131,23 @@ def encode(
 
     key = sealing_key(seal)
     sender = load_encoder(encoder, trusted=trust or None)
+    if archive or is_archive_name(output):
+        if output == "-" or images == ["-"] or compact or seal is not None:
+            raise OptionError(
+                "archive: expected image files and an output file, and neither --compact nor --seal, which are "
+                "a packet's; for a packet, choose an output that does not end in .archive"
+            )
+        paths = image_paths(images)
+        facts = facts_of(paths, names, labels, folder_labels)
+        most = IMAGES_PER_PACKET if images_per_packet is None else images_per_packet
+        writer = create_archive(output, sender, quality=quality, effort=effort, images_per_packet=most)
+        encode_archive(paths, facts, writer, sender, output)
+        return
+    if images_per_packet is not None or labels is not None or folder_labels:
+        raise OptionError(
+            "--images-per-packet, --labels, --folder-labels: expected with an archive; add --archive, or "
+            "choose an output that ends in .archive"
+        )
     # The bytes of standard input are no file that could name itself.
     paths = [Path("-")] if images == ["-"] else image_paths(images)
     named = names and not compact and images != ["-"]
@@ -165,7 +204,10 @@ def _check_names(paths: list[Path]) -> None:
 
 @app.command()
 def decode(
-    packet: Annotated[str, typer.Argument(metavar="FILE", help="A packet; - reads standard input.")],
+    packet: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="A packet or an archive; - reads a packet from standard input."),
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the PNG files; made if missing."),
@@ -177,10 +219,11 @@ def decode(
             "--salvage", help="Pass over damage in a long packet, write the rest, tell what is gone."
         ),
     ] = False,
+    only: OnlyOption = None,
     key: UnsealOption = None,
     trust: TrustOption = None,
 ) -> None:
-    """Decode a packet to PNG files, named as the images were or by their number."""
+    """Decode a packet or an archive to PNG files, named as the images were or by their number."""
     from codec.decoder import load_decoder
     from codec.errors import DamagedPacketError, FileError, PacketError
     from codec.files import sync_folder, write_bytes
@@ -189,6 +232,15 @@ def decode(
 
     secret = sealing_key(key)
     receiver = load_decoder(decoder, trusted=trust or None)
+    if is_archive_file(packet):
+        if salvage or secret is not None:
+            raise OptionError(
+                "archive: expected neither --salvage nor --key; codec archive recover saves what is left"
+            )
+        decode_archive(packet, output, receiver, only)
+        return
+    if only is not None:
+        raise OptionError("--only: expected an archive, found another file; a packet is decoded whole")
     written: set[str] = set()
     gaps: list[Gap] = []
     try:
@@ -222,15 +274,24 @@ def decode(
 @app.command()
 def inspect(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A packet or a bundle; - reads standard input.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="A packet, a bundle or an archive; - reads one of the first two."
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a packet or a bundle and tell what it holds; of a sealed packet, which key it needs."""
+    """Check a packet, a bundle or an archive and tell what it holds; of a sealed packet, its key's id."""
     from codec.files import read_bytes
     from codec.inspection import inspect as inspect_bytes
     from codec.limits import DEFAULT_LIMITS
 
+    if is_archive_file(file):
+        from codec.archive_inspection import inspect_archive
+
+        checked = inspect_archive(file)
+        say(checked.to_json() if as_json else checked.to_text())
+        return
     report = inspect_bytes(read_bytes(file, DEFAULT_LIMITS.packet_bytes, "packet or bundle"))
     say(report.to_json() if as_json else report.to_text())
 
@@ -421,9 +482,8 @@ def _evaluation_images(dataset: str | None, split: str, images: Path | None) -> 
 
 for command in (keygen, sign, verify):
     app.command()(command)
-
-
-app.add_typer(bulk, name="bulk")
+app.add_typer(archive_app, name="archive")
+app.add_typer(bulk_app, name="bulk")
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from codec.bulk.jobs import Engine, Job
     from codec.bulk.manifest import Entry, Manifest
 
-__all__ = ["bulk"]
+__all__ = ["app"]
 
-bulk = typer.Typer(
+app = typer.Typer(
     help="Any number of images to sharded archives with a manifest, and back, on one machine or many.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -38,9 +38,7 @@ OutArgument = Annotated[
 EngineOption = Annotated[
     str, typer.Option(help="ray, over the workers of a Ray cluster or of this machine; or serial.")
 ]
-WorkersOption = Annotated[
-    int | None, typer.Option(help="Of Ray; as many as there is room for if left out.")
-]
+WorkersOption = Annotated[int | None, typer.Option(help="Of Ray; as many as there is room for if left out.")]
 CpusOption = Annotated[float, typer.Option("--cpus-per-worker", help="That Ray sets aside for each.")]
 GpusOption = Annotated[float, typer.Option("--gpus-per-worker", help="That Ray sets aside for each.")]
 AddressOption = Annotated[
@@ -49,7 +47,7 @@ AddressOption = Annotated[
 ]
 
 
-@bulk.command()
+@app.command()
 def encode(
     source: Annotated[
         str,
@@ -66,10 +64,10 @@ def encode(
         int | None,
         typer.Option("--quality", "-q", help="0 is the coarsest; the pair's default if left out."),
     ] = None,
-    effort: Annotated[
-        int, typer.Option(help="0, the fastest, to 3; more takes longer and saves bytes.")
-    ] = 0,
-    images_per_shard: Annotated[int, typer.Option(help="Of the source; the last shard has the rest.")] = 10_000,
+    effort: Annotated[int, typer.Option(help="0, the fastest, to 3; more takes longer and saves bytes.")] = 0,
+    images_per_shard: Annotated[
+        int, typer.Option(help="Of the source; the last shard has the rest.")
+    ] = 10_000,
     images_per_packet: Annotated[
         int | None,
         typer.Option(help="Fewer are faster to read one by one, more take fewer bytes; 64 if left out."),
@@ -111,7 +109,7 @@ def encode(
     _report(job, _run(job, run, _threads(engine, cpus)))
 
 
-@bulk.command()
+@app.command()
 def decode(
     source: Annotated[
         str,
@@ -165,7 +163,10 @@ def _report(job: "Job", done: "Manifest") -> None:
     """Tell what was made, and end with status 1 where images were left out."""
     shards = f"{len(job.shards):,} shard{'s' * (len(job.shards) != 1)}"
     each = done.bytes / max(1, done.images)
-    typer.echo(f"{done.images:,} images in {shards} in {job.out}, {done.bytes:,} bytes, {each:.1f} an image", err=True)
+    typer.echo(
+        f"{done.images:,} images in {shards} in {job.out}, {done.bytes:,} bytes, {each:.1f} an image",
+        err=True,
+    )
     left_out = done.left_out
     if not left_out:
         return

@@ -207,7 +207,7 @@ def creating(path: str | os.PathLike[str], *, private: bool = False) -> Iterator
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write with ``write_to``, which replaces the one at ``path`` whole when the block ends, or not at all.
+    """A file to ``write_to``, which replaces the one at ``path`` whole when the block ends, or not at all.
 
     For what cannot be given as pieces to ``write_pieces``, which tells more.
     """
@@ -251,7 +251,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_to(file: BinaryIO | io.FileIO, pieces: Iterable[bytes], name: str | os.PathLike[str]) -> int:
-    """Write the joined ``pieces`` to an open file and return their length; ``name`` is the file's, for errors.
+    """Write the joined ``pieces`` to an open file and return their length; ``name`` is the file's.
 
     Raises:
         FileError: they cannot be written. What the making of a piece raises passes as it is.

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from codec.archive import is_archive
 from codec.errors import PacketError
 from codec.files import read_up_to
 from codec.limits import DEFAULT_LIMITS, Limits
@@ -16,11 +17,11 @@ from codec.sealing import OVERHEAD, is_sealed, read_seal_header
 if TYPE_CHECKING:
     from codec.bundle import Pair
 
-__all__ = ["BundleReport", "PacketReport", "SealedReport", "inspect", "json_values"]
+__all__ = ["BundleReport", "PacketReport", "Report", "SealedReport", "inspect", "json_values"]
 
 
 @dataclass(frozen=True)
-class _Report:
+class Report:
     """What all kinds of report have; ``kind`` is "packet", "sealed packet" or "bundle"."""
 
     kind: str
@@ -63,7 +64,7 @@ def json_values(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class PacketReport(_Report):
+class PacketReport(Report):
     """A packet whose checks all match.
 
     Attributes:
@@ -90,7 +91,7 @@ class PacketReport(_Report):
 
 
 @dataclass(frozen=True)
-class BundleReport(_Report):
+class BundleReport(Report):
     """A bundle that is whole and consistent.
 
     Attributes:
@@ -121,7 +122,7 @@ class BundleReport(_Report):
 
 
 @dataclass(frozen=True)
-class SealedReport(_Report):
+class SealedReport(Report):
     """A sealed packet, of which nothing is proved without its key: anyone can write what is told here.
 
     Attributes:
@@ -154,6 +155,10 @@ def inspect(
         return _packet(data, limits)
     if is_sealed(data):
         return _sealed(data, limits)
+    if is_archive(data):
+        raise PacketError(
+            "expected a packet or a bundle, found an archive; codec.inspect_archive takes its path"
+        )
     from codec.bundle import is_bundle  # with NumPy, which a packet can do without
 
     if is_bundle(data):

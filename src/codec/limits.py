@@ -56,8 +56,7 @@ class Limits:
     metadata_nesting: int = 8
     """Depth of maps and arrays in a record's metadata."""
     archive_index_bytes: int = 1 << 31
-    """Bytes of an archive's index of records, 16 each, and of its index of names, 8 for each image; the second is
-    loaded where an image is asked for by name."""
+    """Bytes of an archive's index of records, 16 each, and as many of that of names, 8 for each image."""
     image_file_bytes: int = 1 << 28
     """Size of one image file that is read."""
     image_file_pixels: int = 1 << 26

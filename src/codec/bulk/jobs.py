@@ -61,7 +61,11 @@ class Job:
         return manifest.finish(self.out, self.settings, done, len(self.shards))
 
     def run(
-        self, engine: Engine = map, *, threads: int | None = None, on_shard: Callable[[Entry], None] | None = None
+        self,
+        engine: Engine = map,
+        *,
+        threads: int | None = None,
+        on_shard: Callable[[Entry], None] | None = None,
     ) -> Manifest:
         """Do all of it.
 
@@ -73,7 +77,9 @@ class Job:
             CodecError: as ``start``, ``finish`` and ``work``.
         """
         self.start()
-        return self.finish(list(self._told(engine(replace(self.work, threads=threads), self.shards), on_shard)))
+        return self.finish(
+            list(self._told(engine(replace(self.work, threads=threads), self.shards), on_shard))
+        )
 
     @staticmethod
     def _told(entries: Iterable[Entry], on_shard: Callable[[Entry], None] | None) -> Iterator[Entry]:
@@ -218,7 +224,9 @@ def _archives(source: Path) -> tuple[Path, list[tuple[str, int]], str]:
         archive = open_archive(source)
         return source.parent, [(source.name, len(archive))], archive.pair.hex()
     if not (source / MANIFEST).exists():
-        raise FileError(f"{source}: expected {MANIFEST} of an encoding job that is done, found none; run it again")
+        raise FileError(
+            f"{source}: expected {MANIFEST} of an encoding job that is done, found none; run it again"
+        )
     done = read_manifest(source)
     pair = done.job.get("encoder", {}).get("pair") if isinstance(done.job.get("encoder"), dict) else None
     if done.job.get("kind") != "encode" or not isinstance(pair, str):

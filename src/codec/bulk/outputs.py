@@ -6,7 +6,7 @@ Each appears whole or not at all, and equal images make equal bytes.
 import io
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal

@@ -99,7 +99,10 @@ def run(
                     # A pool that may shrink: where a node is lost for good, its workers start again on another,
                     # once one there has nothing left to do. In a pool of fixed size they would wait for ever.
                     compute=ray.data.ActorPoolStrategy(
-                        min_size=1, max_size=most, initial_size=min(most, room), max_tasks_in_flight_per_actor=2
+                        min_size=1,
+                        max_size=most,
+                        initial_size=min(most, room),
+                        max_tasks_in_flight_per_actor=2,
                     ),
                     num_cpus=cpus,
                     num_gpus=gpus,

@@ -105,7 +105,9 @@ class Parquet:
                 label = stored.get("path")
                 where = label if isinstance(label, str) and label else f"{path.name}, row {i}"
                 metadata = {column: _plain(row[column], column) for column in columns}
-                yield Record(label if where == label else None, _decoded(stored.get("bytes"), where), metadata)
+                yield Record(
+                    label if where == label else None, _decoded(stored.get("bytes"), where), metadata
+                )
 
 
 @dataclass(frozen=True)

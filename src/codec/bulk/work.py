@@ -109,9 +109,7 @@ class EncodeShard:
                 f"{number - shard.first:,}; the source has changed since the job began"
             )
         size, digest = file_digest(Path(self.out, name))
-        return Entry(
-            shard.number, name, shard.first, shard.records, images, size, digest, tuple(left_out)
-        )
+        return Entry(shard.number, name, shard.first, shard.records, images, size, digest, tuple(left_out))
 
 
 @dataclass(frozen=True)
