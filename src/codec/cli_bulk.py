@@ -53,7 +53,7 @@ def encode(
         str,
         typer.Argument(
             metavar="SRC",
-            help="A folder of image files or of Parquet files, a .parquet, a .npy, or a dataset's NAME:SPLIT.",
+            help="A folder of image or Parquet files, a .parquet, a .npy, or a dataset's NAME:SPLIT.",
         ),
     ],
     out: OutArgument,
@@ -65,9 +65,7 @@ def encode(
         typer.Option("--quality", "-q", help="0 is the coarsest; the pair's default if left out."),
     ] = None,
     effort: Annotated[int, typer.Option(help="0, the fastest, to 3; more takes longer and saves bytes.")] = 0,
-    images_per_shard: Annotated[
-        int, typer.Option(help="Of the source; the last shard has the rest.")
-    ] = 10_000,
+    images_per_shard: Annotated[int, typer.Option(help="The last shard has the rest.")] = 10_000,
     images_per_packet: Annotated[
         int | None,
         typer.Option(help="Fewer are faster to read one by one, more take fewer bytes; 64 if left out."),
@@ -175,7 +173,8 @@ def _report(job: "Job", done: "Manifest") -> None:
     more = f"; {_TOLD} are listed above" if len(left_out) > _TOLD else "; they are listed above"
     total = sum(shard.records for shard in job.shards)
     raise BulkError(
-        f"{len(left_out):,} of {total:,} images could not be taken{more} and all in {job.out / 'manifest.json'}"
+        f"{len(left_out):,} of {total:,} images could not be taken{more}, and all in "
+        f"{job.out / 'manifest.json'}"
     )
 
 

@@ -1,7 +1,7 @@
 """Bulk jobs: planned, begun, run by an engine, ended with a manifest.
 
-An engine maps a job's ``work`` over its ``shards``, in any order and as often as it likes. Python's own ``map`` is
-one, in this process; ``codec.bulk.ray_engine`` has another.
+An engine maps a job's ``work`` over its ``shards``, in any order and as often as it likes. Python's own ``map``
+is one, in this process; ``codec.bulk.ray_engine`` has another.
 """
 
 import os
@@ -122,26 +122,30 @@ def encode_job(
         DatasetError, FileError, MissingExtraError: a source that cannot be used.
         BundleError, WrongSideError, SignatureError, LimitError: see ``codec.load_encoder``.
     """
-    from codec.archive_encoder import IMAGES_PER_PACKET
+    from codec.archive_encoder import IMAGES_PER_PACKET, create_archive
     from codec.encoder import Encoder
 
     images = open_source(os.fspath(source), column)
-    keys = tuple(os.path.abspath(key) for key in trusted)
+    keys = tuple(str(Path(key).resolve()) for key in trusted)
     sender = Encoder(load_bundle(encoder, "encoder", trusted=keys or None))
     listing = list(images.listing())
     records, digest = listing_digest(listing)
     first = next(cut(listing, 1)).parts[0]
-    for _ in images.read(*first, metadata):  # columns that are not there are told before anything is made
+    # Columns and options that are not there are told before anything is made; nor is anything here.
+    for _ in images.read(*first, metadata):
         pass
+    quality = sender.default_quality if quality is None else quality
+    per_packet = IMAGES_PER_PACKET if images_per_packet is None else images_per_packet
+    create_archive(out, sender, quality=quality, effort=effort, images_per_packet=per_packet)
     pair = sender.bundle.pair.digest.hex()
     work = EncodeShard(
         images,
-        os.path.abspath(out),
+        str(Path(out).resolve()),
         _absolute(encoder),
         pair,
-        sender._quality(quality),
+        quality,
         effort,
-        IMAGES_PER_PACKET if images_per_packet is None else images_per_packet,
+        per_packet,
         names,
         tuple(metadata),
         keys,
@@ -191,17 +195,17 @@ def decode_job(
     """
     if form not in OUTPUTS:
         raise OptionError(f"format: expected {', '.join(OUTPUTS)}, found {form!r}")
-    keys = tuple(os.path.abspath(key) for key in trusted)
+    keys = tuple(str(Path(key).resolve()) for key in trusted)
     bundle = load_bundle(decoder, "decoder", trusted=keys or None)
     pair = bundle.pair.digest.hex()
-    folder, listing, made_by = _archives(Path(os.path.abspath(source)))
+    folder, listing, made_by = _archives(Path(source).resolve())
     if made_by != pair:
         raise WrongPairError(
-            f"{source}: made by the pair {made_by[:8]}, but this decoder belongs to {bundle.name!r}, {pair[:8]}; "
-            "use the decoder bundle that was exported with the sender's encoder"
+            f"{source}: made by the pair {made_by[:8]}, but this decoder belongs to {bundle.name!r}, "
+            f"{pair[:8]}; use the decoder bundle that was exported with the sender's encoder"
         )
     images, digest = listing_digest(listing)
-    work = DecodeShard(str(folder), os.path.abspath(out), _absolute(decoder), pair, form, keys)
+    work = DecodeShard(str(folder), str(Path(out).resolve()), _absolute(decoder), pair, form, keys)
     settings = {
         "kind": "decode",
         "source": {"kind": "archives", "path": str(folder), "records": images, "sha256": digest},
@@ -237,4 +241,4 @@ def _archives(source: Path) -> tuple[Path, list[tuple[str, int]], str]:
 def _absolute(name_or_path: str | os.PathLike[str]) -> str:
     """A path that is the same in every process; a shipped pair's name stays."""
     text = os.fspath(name_or_path)
-    return text if text in pretrained() else os.path.abspath(text)
+    return text if text in pretrained() else str(Path(text).resolve())

@@ -1,8 +1,8 @@
 """What a bulk job leaves beside its shards: a record for each while it runs, and in the end the manifest.
 
-``manifest.json`` is written last and all at once: where it is, the job is done. Before, the folder ``unfinished``
-holds ``job.json``, what the job was asked to do, and a record for each shard that is done. A record says what its
-shard's bytes must be, so a shard without one, or of other bytes, is made again.
+``manifest.json`` is written last and all at once: where it is, the job is done. Before, the folder
+``unfinished`` holds ``job.json``, what the job was asked to do, and a record for each shard that is done. A
+record says what its shard's bytes must be, so a shard without one, or of other bytes, is made again.
 """
 
 import hashlib
@@ -165,8 +165,8 @@ def attempt(out: Path, shard: Shard) -> None:
         begun = path.stat().st_size
     if begun > ATTEMPTS:
         raise BulkError(
-            f"{out}: shard {shard.number} was begun {ATTEMPTS} times and never ended; is there memory enough for "
-            "a worker? Then run the job again to go on"
+            f"{out}: shard {shard.number} was begun {ATTEMPTS} times and never ended; is there memory enough "
+            "for a worker? Then run the job again to go on"
         )
 
 
@@ -282,7 +282,7 @@ def _record_path(out: Path, number: int) -> Path:
 
 
 def file_digest(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file; of a folder, of its files one after the other, by name, each behind its name.
+    """Size and SHA-256 of a file; of a folder, of its files by name, each behind its name.
 
     Raises:
         FileError: it cannot be read.

@@ -1,7 +1,7 @@
 """Ray Data as a bulk job's engine: a pool of actors, each with its own encoder, over the shards.
 
-A worker or a node that dies costs the shards it was at: Ray gives them to another, which finds nothing of them under
-their names, or all.
+A worker or a node that dies costs the shards it was at: Ray gives them to another, which finds nothing of them
+under their names, or all.
 """
 
 import json
@@ -72,9 +72,9 @@ def run(
     Args:
         work: picklable; called in the workers.
         workers: actors at once, at most; None is as many as the cluster has room for when the job begins.
-        cpus, gpus: of each worker, for Ray's bookkeeping; how many threads one uses is the work's ``threads``.
-        address: of a Ray cluster. None is the one that this process is connected to, or RAY_ADDRESS's, or else
-            one that is started on this machine for the job.
+        cpus, gpus: of each worker, for Ray's bookkeeping; its threads are the work's ``threads``.
+        address: of a Ray cluster. None is the one that this process is connected to, or RAY_ADDRESS's, or
+            else one that is started on this machine for the job.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -96,7 +96,7 @@ def run(
                 entries = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
                     _Worker,
                     fn_constructor_args=(work, gpus),
-                    # A pool that may shrink: where a node is lost for good, its workers start again on another,
+                    # A pool that may shrink: where a node is lost for good, its workers start again on another
                     # once one there has nothing left to do. In a pool of fixed size they would wait for ever.
                     compute=ray.data.ActorPoolStrategy(
                         min_size=1,
@@ -153,7 +153,8 @@ def _room(nodes: Sequence[dict[str, Any]], cpus: float, gpus: float) -> int:
         room += int(min(has.get(kind, 0) / asked for kind, asked in (("CPU", cpus), ("GPU", gpus)) if asked))
     if not room:
         raise OptionError(
-            f"workers: expected a machine in the cluster with {cpus:g} CPUs and {gpus:g} GPUs for one, found none"
+            f"workers: expected a machine in the cluster with {cpus:g} CPUs and {gpus:g} GPUs for one, "
+            "found none"
         )
     return room
 

@@ -61,7 +61,7 @@ class Folder:
         return ((path.relative_to(self.path).as_posix(), 1) for path in _files(self.path, IMAGE_SUFFIXES))
 
     def read(self, name: str, start: int, stop: int, columns: Sequence[str]) -> Iterator[Record]:
-        known = {"folder": os.path.dirname(name), "file": os.path.basename(name)}
+        known = {"folder": os.path.split(name)[0], "file": os.path.split(name)[1]}
         for column in columns:
             if column not in known:
                 raise OptionError(f"metadata: expected folder or file of image files, found {column!r}")
@@ -153,18 +153,18 @@ class ArrayFile:
 def open_source(source: str, column: str = "image") -> Source:
     """The source that a path names, or else ``NAME:SPLIT`` of a dataset.
 
-    A file that ends in .npy or .parquet is one; a folder that has a .parquet file anywhere in it is Parquet, any
-    other is a folder of image files.
+    A file that ends in .npy or .parquet is one; a folder that has a .parquet file anywhere in it is Parquet,
+    any other is a folder of image files.
 
     Raises:
         FileError: no such path, and no dataset's name either.
     """
-    path = os.path.abspath(source)
-    if os.path.isdir(path):
+    path = str(Path(source).resolve())
+    if Path(path).is_dir():
         if next(_files(path, {".parquet"}), None):
             return Parquet(path, column)
         return Folder(path)
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = Path(path).suffix.lower()
     if os.path.exists(path):
         if suffix == ".npy":
             return ArrayFile(path)
@@ -179,9 +179,9 @@ def open_source(source: str, column: str = "image") -> Source:
 def _files(root: str, suffixes: "frozenset[str] | set[str]") -> Iterator[Path]:
     """The files with these endings in a folder and the folders in it, by path, or the one file itself.
 
-    Names that begin with a dot are passed over, and so are links to folders: they could lead round in circles.
+    Names that begin with a dot are passed over, and so are links to folders: they could lead in circles.
     """
-    if not os.path.isdir(root):
+    if not Path(root).is_dir():
         yield Path(root)
         return
     try:
@@ -192,7 +192,7 @@ def _files(root: str, suffixes: "frozenset[str] | set[str]") -> Iterator[Path]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _files(entry.path, suffixes)
-        elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
+        elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
             yield Path(entry.path)
 
 

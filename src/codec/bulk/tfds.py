@@ -28,6 +28,6 @@ def data_source(name: str, split: str) -> Any:
     except Exception as error:  # tfds raises many kinds here, among them ones of optional packages
         told = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DatasetError(
-            f"dataset {name}:{split}: cannot be read ({told}); set TFDS_DATA_DIR to a folder with a copy that "
-            "`codec train` or tensorflow-datasets has prepared"
+            f"dataset {name}:{split}: cannot be read ({told}); set TFDS_DATA_DIR to a folder with a copy "
+            "that `codec train` or tensorflow-datasets has prepared"
         ) from None

@@ -1,8 +1,9 @@
-"""The work of a bulk job: one picklable callable that makes a shard of its description, and says what it made.
+"""The work of a bulk job: one picklable callable that makes a shard and says what it made.
 
-It knows no engine. It holds paths and numbers alone, and loads what it needs in the process that calls it, once.
-Called again for a shard that is there it looks at it and returns what it returned before, so an engine may call it
-as often as it likes, in two places at once too: a shard's bytes are the same whoever makes it, and appear at once.
+It knows no engine. It holds paths and numbers alone, and loads what it needs once in the process that calls it.
+Called again for a shard that is there it looks at it and returns what it returned before. So an engine may call
+it as often as it likes, in two places at once too: a shard's bytes are the same whoever makes it, and appear
+under its name all together.
 """
 
 import os
@@ -97,7 +98,7 @@ class EncodeShard:
                         if isinstance(found.image, CodecError):
                             raise found.image
                         check_shape(label, found.image.shape, encoder.bundle.pair)
-                        name_of_image = os.path.basename(found.name) if found.name and self.names else None
+                        name_of_image = os.path.split(found.name)[1] if found.name and self.names else None
                         archive.add(found.image, name_of_image, found.metadata or None)
                     except (ImageError, LimitError) as error:
                         left_out.append(LeftOut(number, found.name, str(error)))
@@ -137,7 +138,8 @@ class DecodeShard:
         """Make the shard, or look at the one that is there.
 
         Raises:
-            BulkError: the archive is not what it was when the job was planned, or cannot be written in this form.
+            BulkError: the archive is not what it was when the job was planned, or its images cannot be
+                written in this form.
             CodecError: others, of an archive, a decoder or a folder that cannot be used.
         """
         entry = kept(Path(self.out), shard)
