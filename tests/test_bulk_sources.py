@@ -23,6 +23,10 @@ from tests.bulk import pictures, write_pictures
 listings = st.lists(st.tuples(st.text(max_size=3), st.integers(0, 20)), max_size=12)
 
 
+def images_of(records: list[Record]) -> list[Any]:
+    return [record.image for record in records]
+
+
 def everything(source: Source, *columns: str) -> list[Record]:
     return [record for name, count in source.listing() for record in source.read(name, 0, count, columns)]
 
@@ -74,11 +78,11 @@ def test_a_folder_lists_image_files_in_all_its_folders_by_path(tmp_path: Path) -
     for name in ("notes.txt", ".hidden.png", "class-0/.codec-left.png"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "round").symlink_to(tmp_path)
-    source = open_source(str(tmp_path))
+    source: Any = open_source(str(tmp_path))
     assert source == Folder(str(tmp_path))
     assert list(source.listing()) == [(path.relative_to(tmp_path).as_posix(), 1) for path in paths]
     records = everything(source, "folder")
-    assert np.array_equal([record.image for record in records], images)
+    assert np.array_equal(images_of(records), images)
     assert [record.metadata["folder"] for record in records] == ["class-0"] * 3 + ["class-1"] * 2
 
 
@@ -112,7 +116,7 @@ def test_parquet_files_are_read_from_any_row_to_any_row(tmp_path: Path) -> None:
     for i in range(2):
         some = [png_bytes(image) for image in images[6 * i : 6 * i + 6]]
         write_parquet(tmp_path / f"{i}.parquet", some, list(range(6 * i, 6 * i + 6)), rows=4)
-    source = open_source(str(tmp_path))
+    source: Any = open_source(str(tmp_path))
     assert source == Parquet(str(tmp_path))
     assert list(source.listing()) == [("0.parquet", 6), ("1.parquet", 6)]
     for size in range(1, 8):
@@ -122,7 +126,7 @@ def test_parquet_files_are_read_from_any_row_to_any_row(tmp_path: Path) -> None:
             for part in shard.parts
             for record in source.read(*part, ["label"])
         ]
-        assert np.array_equal([record.image for record in records], images)
+        assert np.array_equal(images_of(records), images)
         assert [record.metadata for record in records] == [{"label": i} for i in range(12)]
 
 
@@ -135,7 +139,7 @@ def test_a_column_of_structs_names_its_images(tmp_path: Path) -> None:
         None,
     ]
     write_parquet(tmp_path / "one.parquet", cells, [0, 1, 2, None])
-    source = open_source(str(tmp_path / "one.parquet"))
+    source: Any = open_source(str(tmp_path / "one.parquet"))
     records = everything(source, "label")
     assert [record.name for record in records] == ["one.png", None, "gone", None]
     assert [type(record.image) for record in records] == [np.ndarray, np.ndarray, ImageError, ImageError]
@@ -169,9 +173,9 @@ def test_metadata_that_json_has_not_is_refused(tmp_path: Path) -> None:
 def test_a_npy_is_mapped(tmp_path: Path) -> None:
     images = pictures(4)
     np.save(tmp_path / "a.npy", images[..., 0])
-    source = open_source(str(tmp_path / "a.npy"))
+    source: Any = open_source(str(tmp_path / "a.npy"))
     assert source == ArrayFile(str(tmp_path / "a.npy"))
-    assert np.array_equal([record.image for record in everything(source)], images)
+    assert np.array_equal(images_of(everything(source)), images)
     with pytest.raises(OptionError, match=r"a \.npy holds none, found 'label'"):
         everything(source, "label")
 
@@ -202,11 +206,11 @@ def test_a_dataset_is_read_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tfds, "data_source", data_source)
     sources._dataset.cache_clear()
-    source = open_source("digits:test")
+    source: Any = open_source("digits:test")
     assert source == TensorflowDataset("digits:test")
     found = everything(source, "label")
     assert asked == [("digits", "test")]
-    assert np.array_equal([record.image for record in found], images)
+    assert np.array_equal(images_of(found), images)
     assert json.dumps([record.metadata for record in found]) == '[{"label": 0}, {"label": 1}, {"label": 2}]'
     with pytest.raises(DatasetError, match=r"expected 'class', found \['image', 'label'\]"):
         everything(source, "class")

@@ -1,7 +1,7 @@
 """Bulk jobs: planned, begun, run by an engine, ended with a manifest.
 
-An engine maps a job's ``work`` over its ``shards``, in any order and as often as it likes. Python's own ``map``
-is one, in this process; ``codec.bulk.ray_engine`` has another.
+An engine maps a job's ``work`` over its ``shards``, in any order and as often as it likes. Python's own
+``map`` is one, in this process; ``codec.bulk.ray_engine`` has another.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 from codec.bulk import manifest
 from codec.bulk.manifest import MANIFEST, Entry, Manifest, read_manifest
-from codec.bulk.outputs import OUTPUTS, Format
+from codec.bulk.outputs import OUTPUTS
 from codec.bulk.plan import Shard, cut, listing_digest
 from codec.bulk.sources import open_source
 from codec.bulk.work import DecodeShard, EncodeShard
@@ -175,7 +175,7 @@ def decode_job(
     out: str | os.PathLike[str],
     decoder: str | os.PathLike[str],
     *,
-    form: Format = "png",
+    form: str = "png",
     trusted: Sequence[str | os.PathLike[str]] = (),
 ) -> Job:
     """A job that decodes archives, each to a shard of images of the same name.
@@ -193,7 +193,8 @@ def decode_job(
         WrongPairError: another pair's decoder.
         BundleError, WrongSideError, SignatureError, LimitError: see ``codec.load_decoder``.
     """
-    if form not in OUTPUTS:
+    written = next((known for known in OUTPUTS if known == form), None)
+    if written is None:
         raise OptionError(f"format: expected {', '.join(OUTPUTS)}, found {form!r}")
     keys = tuple(str(Path(key).resolve()) for key in trusted)
     bundle = load_bundle(decoder, "decoder", trusted=keys or None)
@@ -205,7 +206,7 @@ def decode_job(
             f"{pair[:8]}; use the decoder bundle that was exported with the sender's encoder"
         )
     images, digest = listing_digest(listing)
-    work = DecodeShard(str(folder), str(Path(out).resolve()), _absolute(decoder), pair, form, keys)
+    work = DecodeShard(str(folder), str(Path(out).resolve()), _absolute(decoder), pair, written, keys)
     settings = {
         "kind": "decode",
         "source": {"kind": "archives", "path": str(folder), "records": images, "sha256": digest},

@@ -1,7 +1,7 @@
 """Ray Data as a bulk job's engine: a pool of actors, each with its own encoder, over the shards.
 
-A worker or a node that dies costs the shards it was at: Ray gives them to another, which finds nothing of them
-under their names, or all.
+A worker or a node that dies costs the shards it was at: Ray gives them to another, which finds nothing of
+them under their names, or all.
 """
 
 import json
@@ -96,8 +96,8 @@ def run(
                 entries = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
                     _Worker,
                     fn_constructor_args=(work, gpus),
-                    # A pool that may shrink: where a node is lost for good, its workers start again on another
-                    # once one there has nothing left to do. In a pool of fixed size they would wait for ever.
+                    # A pool that may shrink: where a node is lost for good, its workers start again elsewhere
+                    # once a worker there has nothing left to do. One of fixed size would wait for ever.
                     compute=ray.data.ActorPoolStrategy(
                         min_size=1,
                         max_size=most,

@@ -37,7 +37,9 @@ class Record:
 class Source(Protocol):
     """A listing in a fixed order, and records by their numbers in one of its entries."""
 
-    path: str
+    @property
+    def path(self) -> str:
+        """Where it is, absolute; of a dataset its name and split."""
 
     @property
     def kind(self) -> str:
