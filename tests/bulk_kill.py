@@ -4,8 +4,8 @@
 
 The result is compared with a serial run's, byte for byte. ``tests/test_bulk_ray.py`` kills one of each.
 
-A worker is caught in the middle of a shard by a picture that is a named pipe while the job runs: whoever opens
-it waits. When it is known who does, it is killed, and the picture put back.
+A worker is caught in the middle of a shard by a picture that is a named pipe while the job runs: whoever
+opens it waits. When it is known who does, it is killed, and the picture put back.
 """
 
 import argparse
@@ -49,7 +49,8 @@ class Trap:
         """The process that is caught."""
         end = time.monotonic() + PATIENCE
         while self._writer is None:
-            assert time.monotonic() < end and not given_up.is_set(), f"nobody read {self.picture}"
+            assert time.monotonic() < end, f"nobody read {self.picture}"
+            assert not given_up.is_set(), "the job has ended"
             time.sleep(0.05)
             try:
                 self._writer = os.open(self.picture, os.O_WRONLY | os.O_NONBLOCK)
@@ -84,7 +85,7 @@ class Trap:
 
 
 class LocalCluster:
-    """A Ray cluster of separate nodes on this machine: a head without workers, and some of one worker each."""
+    """A Ray cluster on this machine: a head without workers, and some nodes of one worker each."""
 
     def __init__(self) -> None:
         os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")

@@ -2,8 +2,8 @@
 
 It knows no engine. It holds paths and numbers alone, and loads what it needs once in the process that calls
 it. Called again for a shard that is there it looks at it and returns what it returned before. So an engine
-may call it as often as it likes, in two places at once too: a shard's bytes are the same whoever makes it, and
-appear under its name all together.
+may call it as often as it likes, in two places at once too: a shard's bytes are the same whoever makes it,
+and appear under its name all together.
 """
 
 import os
