@@ -98,7 +98,6 @@ class LocalCluster:
             "num_cpus": 0,
             "include_dashboard": False,
             "object_store_memory": OBJECTS,
-            "_system_config": {"health_check_period_ms": 1000, "health_check_failure_threshold": 5},
         }
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         for _ in range(NODES):
