@@ -14,7 +14,6 @@ import os
 import random
 import shutil
 import signal
-import stat
 import tempfile
 import threading
 import time
@@ -73,15 +72,17 @@ class Trap:
                 continue  # not ours to look at, or gone
         return found - {os.getpid()}
 
-    def open(self) -> None:
-        """Put the picture back, and let go of who still reads the pipe."""
-        if not stat.S_ISFIFO(self.picture.lstat().st_mode):
-            return
+    def put_back(self) -> None:
+        """The picture where it was; who reads the pipe still waits."""
         temporary = self.picture.with_name(".picture")
         temporary.write_bytes(self._data)
         temporary.replace(self.picture)
+
+    def close(self) -> None:
+        """Let go of who still reads the pipe; to them it ends."""
         if self._writer is not None:
             os.close(self._writer)
+            self._writer = None
 
 
 class LocalCluster:
@@ -141,12 +142,13 @@ def killing(cluster: LocalCluster, victims: "dict[str, Trap]") -> Iterator[dict[
     def kill() -> None:
         for what, trap in victims.items():
             process = trap.wait(given_up)
+            trap.put_back()  # for who comes next
             if what.startswith("worker"):
                 os.kill(process, signal.SIGKILL)
             else:
                 cluster.remove_node_of(process)
             killed[what] = process
-            trap.open()
+            trap.close()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -158,7 +160,8 @@ def killing(cluster: LocalCluster, victims: "dict[str, Trap]") -> Iterator[dict[
     finally:
         thread.join(PATIENCE)
         for trap in victims.values():
-            trap.open()
+            trap.put_back()
+            trap.close()
 
 
 def begun(job: Job, entry: Entry) -> int:
