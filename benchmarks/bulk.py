@@ -36,14 +36,21 @@ def digits(count: int) -> NDArray[np.uint8]:
 
 
 def workers() -> Iterator[int]:
-    """The processes of Ray's workers that encode; none if this process does."""
+    """The processes of this one's Ray that encode; none if this process does."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes()
+            if command.startswith(b"ray::MapWorker") and os.getpid() in ancestors(int(process.name)):
+                yield int(process.name)
         except OSError:
             continue  # gone
-        if command.startswith(b"ray::MapWorker"):
-            yield int(process.name)
+
+
+def ancestors(process: int) -> Iterator[int]:
+    """The parent of a process, its parent, and so on."""
+    while process > 1:
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        yield process
 
 
 def used(process: int) -> tuple[float, float]:

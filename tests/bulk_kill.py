@@ -10,6 +10,7 @@ opens it waits. When it is known who does, it is killed, and the picture put bac
 
 import argparse
 import errno
+import logging
 import os
 import random
 import shutil
@@ -94,18 +95,18 @@ class LocalCluster:
         import ray
         from ray.cluster_utils import Cluster
 
-        self._ray = ray
+        self._ray: Any = ray
         head = {
             "num_cpus": 0,
             "include_dashboard": False,
             "object_store_memory": OBJECTS,
         }
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         for _ in range(NODES):
             self.add_node()
 
     def __enter__(self) -> Self:
-        self._ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
+        self._ray.init(address=self._cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         return self
 
     def __exit__(self, *unused: object) -> None:

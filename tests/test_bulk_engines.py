@@ -58,7 +58,7 @@ class Beam:
 
     @staticmethod
     def Create(elements: Iterable[Any]) -> Callable[[], list[Any]]:  # noqa: N802
-        return lambda: travelled(list(elements))  # type: ignore[no-any-return]
+        return lambda: travelled(list(elements))
 
     @staticmethod
     def Reshuffle() -> Callable[[list[Any]], list[Any]]:  # noqa: N802

@@ -5,6 +5,7 @@ them under their names, or all.
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -132,7 +133,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECTS}
     try:
-        ray.init(where, log_to_driver=False, logging_level="ERROR", **(own if where == "local" else {}))
+        ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **(own if where == "local" else {}))
     except Exception as error:  # Ray raises many kinds, and plain Exception
         raise BulkError(f"Ray: cannot start or be reached at {where!r}: {_told(error)}") from None
     try:
