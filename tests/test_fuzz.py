@@ -9,7 +9,7 @@ from tests.fuzz.__main__ import TARGETS
 from tests.fuzz.target import Target, corpus
 
 INPUTS = [(name, file) for name in TARGETS for file in corpus(name)]
-MUTANTS = {"packet": 2000, "bundle": 1000, "tables": 500, "image": 500, "round_trip": 100}
+MUTANTS = {"packet": 2000, "bundle": 1000, "tables": 500, "image": 500, "round_trip": 100, "archive": 300}
 
 
 def target(name: str) -> Target:

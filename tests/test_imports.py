@@ -162,6 +162,55 @@ def test_inspecting_a_file_does_not_load_jax(files: Path, name: str) -> None:
     assert ("numpy" in modules) == (name != "packet")  # which takes longer to load than all the rest
 
 
+@pytest.fixture(scope="module")
+def archive(files: Path, small_pair: tuple[Encoder, Decoder]) -> Path:
+    """An archive of two images."""
+    with codec.ArchiveWriter(files / "x.archive", small_pair[0].bundle.pair.digest) as writer:
+        writer.add_packet((files / "packet").read_bytes(), ["a.png", "b.png"])
+    return files / "x.archive"
+
+
+def test_archives_are_checked_joined_appended_to_and_recovered_without_jax(archive: Path) -> None:
+    code = """
+import sys
+import codec
+path, packet, output = sys.argv[1:]
+codec.concat_archives([path, path], output)
+with codec.ArchiveWriter(output, None, append=True) as writer:
+    writer.add_packet(open(packet, "rb").read())
+codec.recover_archive(output, output)
+print(codec.inspect_archive(output).images, codec.open_archive(output).find("b.png"))
+"""
+    modules, lines = loaded(code, archive, archive.parent / "packet", archive.parent / "joined")
+    assert lines == ["6 [1, 3]"]
+    halves = {"codec.encoder", "codec.analysis", "codec.decoder", "codec.synthesis", "codec.packet_writer"}
+    assert among({"jax", "jaxlib", "flax", "PIL", "constriction"} | TRAINING | halves, modules) == set()
+
+
+def test_the_receiver_of_an_archive_loads_no_sender(archive: Path) -> None:
+    code = """
+import sys
+import codec
+archive = codec.open_archive(sys.argv[1], sys.argv[2])
+print(archive["b.png"].image.shape, len(codec.ArchiveSource(sys.argv[1], sys.argv[2]).__getitems__([0, 1])))
+"""
+    modules, lines = loaded(code, archive, archive.parent / "decoder")
+    assert lines == ["(8, 8, 1) 2"]
+    assert among(TRAINING | SENDER | NETWORKS | {"codec.cli", "codec.archive_encoder"}, modules) == set()
+
+
+def test_the_sender_of_an_archive_loads_no_receiver(files: Path) -> None:
+    code = """
+import sys
+import numpy
+import codec
+with codec.create_archive(sys.argv[1], sys.argv[2]) as archive:
+    archive.add(numpy.load(sys.argv[3]), metadata=[{"label": 1}, {"label": 2}])
+"""
+    modules, _ = loaded(code, files / "new.archive", files / "encoder", files / "images.npy")
+    assert among(TRAINING | RECEIVER | {"codec.cli"}, modules) == set()
+
+
 def module_name(path: Path) -> str:
     parts = path.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -228,6 +277,11 @@ def test_the_search_for_imports_follows_them_to_their_end() -> None:
         "codec.files",
         "codec.sealing",
         "codec.keys",
+        "codec.archive",
+        "codec.archive_inspection",
+        "codec.archive_records",
+        "codec.archive_repair",
+        "codec.archive_writer",
     ],
 )
 def test_formats_and_tables_know_no_network(name: str) -> None:

@@ -204,13 +204,13 @@ class IndexBuilder:
 
     def pieces(self) -> Iterator[bytes]:
         """All that stands behind the records."""
-        entries = np.array(self._entries, "<u8")
-        names = np.unique(np.array(self._names, "<u8"))
+        entries = np.frombuffer(self._entries, np.uint64)
+        names = np.unique(np.frombuffer(self._names, np.uint64))
         checks = []
         for numbers in (entries, names):
             check = 0
             for start in range(0, len(numbers), _PIECE):
-                piece = numbers[start : start + _PIECE].tobytes()
+                piece = numbers[start : start + _PIECE].astype("<u8").tobytes()
                 check = zlib.crc32(piece, check)
                 yield piece
             checks.append(check)

@@ -57,7 +57,7 @@ def inspect_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMIT
 
     Raises:
         FileError: it cannot be read.
-        ArchiveError, DamagedArchiveError: not an archive, or damage anywhere, or an index that is not its own.
+        ArchiveError, DamagedArchiveError: not an archive, damage, or another archive's index.
         PacketError, WrongPairError, LimitError: of a packet.
     """
     records = Records(path, limits)

@@ -10,7 +10,7 @@ from codec.archive import RecordHead
 from codec.archive_index import IndexBuilder, read_names
 from codec.archive_metadata import read_metadata
 from codec.archive_records import File, Records
-from codec.errors import CodecError, DamagedArchiveError, OptionError, WrongPairError
+from codec.errors import ArchiveError, CodecError, OptionError, WrongPairError
 from codec.files import write_pieces
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import packet_pair
@@ -122,7 +122,7 @@ def recover_archive(
     start = fmt.HEADER_BYTES
     try:
         found = fmt.read_header(file.read(0, fmt.HEADER_BYTES))
-    except DamagedArchiveError:
+    except ArchiveError:
         if pair is None:
             raise
         start = 0

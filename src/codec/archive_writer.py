@@ -157,11 +157,12 @@ class ArchiveWriter:
             self._stack.__exit__(kind, error, trace)
             return
         with self._stack:
-            if self._broken:
-                raise FileError(
-                    f"{self.path}: cannot be finished: an image or packet before was written in part"
-                )
+            self._check_whole()
             write_to(file, self._pieces.index(), self.path)
+
+    def _check_whole(self) -> None:
+        if self._broken:
+            raise FileError(f"{self.path}: cannot be finished: a packet could only be written in part")
 
     def add_packet(
         self,
@@ -169,7 +170,7 @@ class ArchiveWriter:
         names: Iterable[str] | None = None,
         metadata: Iterable[Mapping[str, Any] | None] | None = None,
     ) -> None:
-        """Add a whole packet, in any framing but sealed, all of whose checks match.
+        """Add a packet, in any framing but sealed, all of whose checks match; one of no images adds nothing.
 
         Args:
             names: a plain file name for each image; None is those in the packet, if it has some. They need
@@ -198,6 +199,7 @@ class ArchiveWriter:
         if self._file is None:
             raise OptionError(f"{self.path}: expected the archive open for writing; use it in a with block")
         listed = None if metadata is None else list(metadata)
+        self._check_whole()
         record = self._pieces.record(packet, count, names, listed)
         self._broken = True
         write_to(self._file, [record], self.path)

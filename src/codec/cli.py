@@ -130,13 +130,13 @@ def encode(
     from codec.imagefiles import image_paths, read_images
 
     key = sealing_key(seal)
-    sender = load_encoder(encoder, trusted=trust or None)
     if archive or is_archive_name(output):
         if output == "-" or images == ["-"] or compact or seal is not None:
             raise OptionError(
-                "archive: expected image files and an output file, and neither --compact nor --seal, which are "
-                "a packet's; for a packet, choose an output that does not end in .archive"
+                "archive: expected image files and an output file, and neither --compact nor --seal, which "
+                "are a packet's; for a packet, choose an output that does not end in .archive"
             )
+        sender = load_encoder(encoder, trusted=trust or None)
         paths = image_paths(images)
         facts = facts_of(paths, names, labels, folder_labels)
         most = IMAGES_PER_PACKET if images_per_packet is None else images_per_packet
@@ -148,6 +148,7 @@ def encode(
             "--images-per-packet, --labels, --folder-labels: expected with an archive; add --archive, or "
             "choose an output that ends in .archive"
         )
+    sender = load_encoder(encoder, trusted=trust or None)
     # The bytes of standard input are no file that could name itself.
     paths = [Path("-")] if images == ["-"] else image_paths(images)
     named = names and not compact and images != ["-"]
@@ -231,16 +232,16 @@ def decode(
     from codec.salvage import Gap, joined
 
     secret = sealing_key(key)
-    receiver = load_decoder(decoder, trusted=trust or None)
     if is_archive_file(packet):
         if salvage or secret is not None:
             raise OptionError(
                 "archive: expected neither --salvage nor --key; codec archive recover saves what is left"
             )
-        decode_archive(packet, output, receiver, only)
+        decode_archive(packet, output, load_decoder(decoder, trusted=trust or None), only)
         return
     if only is not None:
         raise OptionError("--only: expected an archive, found another file; a packet is decoded whole")
+    receiver = load_decoder(decoder, trusted=trust or None)
     written: set[str] = set()
     gaps: list[Gap] = []
     try:

@@ -9,7 +9,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
-TARGETS = ("packet", "bundle", "tables", "image", "round_trip")
+TARGETS = ("packet", "bundle", "tables", "image", "round_trip", "archive")
 """Modules of this package; each has a ``TARGET``."""
 
 
