@@ -21,6 +21,7 @@ PUBLIC = [
     "ArchiveSource",
     "ArchiveWriter",
     "Band",
+    "BulkError",
     "Bundle",
     "BundleError",
     "CodecError",

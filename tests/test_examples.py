@@ -49,5 +49,15 @@ def test_ones_own_images_are_trained_on_sent_and_received(tmp_path: Path) -> Non
     assert picture.shape[1] > 10 * 32
 
 
+def test_a_folder_of_digits_becomes_archives_and_pictures_again(tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / "bulk.py"), "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "000003.archive: 10 images" in done.stdout
+    assert "image 0 of archive 1: 003.png, {'folder': '3'}, (28, 28, 1)" in done.stdout
+    received = sorted(path.name for path in (tmp_path / "out" / "received").rglob("*.png"))
+    assert received == [f"{i:03}.png" for i in range(100)]
+
+
 def test_every_example_is_tested() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"demo.py", "own_images.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"bulk.py", "demo.py", "own_images.py"}

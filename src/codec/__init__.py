@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from codec.encoder import Encoder, encode, load_encoder
     from codec.errors import (
         ArchiveError,
+        BulkError,
         BundleError,
         CodecError,
         DamagedArchiveError,
@@ -55,6 +56,7 @@ __all__ = [
     "ArchiveSource",
     "ArchiveWriter",
     "Band",
+    "BulkError",
     "Bundle",
     "BundleError",
     "CodecError",

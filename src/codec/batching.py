@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,7 @@ __all__ = [
     "batches",
     "compiled_for",
     "in_threads",
+    "use_cores",
 ]
 
 ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
@@ -75,6 +77,17 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> lis
 
 _here = threading.local()
 """``cores``: how many this thread may share its work out to, where another has given it some."""
+
+
+@contextmanager
+def use_cores(count: int | None) -> Iterator[None]:
+    """In the block, let this thread share its work out to ``count`` threads; None changes nothing."""
+    before = getattr(_here, "cores", None)
+    _here.cores = count or before
+    try:
+        yield
+    finally:
+        _here.cores = before
 
 
 def _cores() -> int:

@@ -20,6 +20,7 @@ from codec.cli_archive import (
     is_archive_name,
 )
 from codec.cli_archive import app as archive_app
+from codec.cli_bulk import app as bulk_app
 from codec.cli_data import (
     ColumnOption,
     ConvertOption,
@@ -494,6 +495,7 @@ def _evaluation_images(dataset: str | None, split: str, images: str | None, opti
 for command in (keygen, sign, verify):
     app.command()(command)
 app.add_typer(archive_app, name="archive")
+app.add_typer(bulk_app, name="bulk")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@
     ├── LimitError            well formed, but larger than the limits in force
     ├── DatasetError          training or test data that is missing or unusable
     ├── TrainingError         a run that cannot start, go on or resume
+    ├── BulkError             a bulk job that cannot start, go on or end
     ├── FileError             a file or folder that cannot be read or written
     ├── ForkedProcessError    a process forked from one that used JAX, where JAX cannot run
     └── MissingExtraError     an optional part of the package is not installed
@@ -26,6 +27,7 @@ A message says what was expected, what was found and what to do.
 
 __all__ = [
     "ArchiveError",
+    "BulkError",
     "BundleError",
     "CodecError",
     "DamagedArchiveError",
@@ -114,6 +116,10 @@ class DatasetError(CodecError):
 
 class TrainingError(CodecError):
     """A training run that cannot start, go on or resume."""
+
+
+class BulkError(CodecError):
+    """A bulk job that cannot start, go on or end."""
 
 
 class FileError(CodecError):

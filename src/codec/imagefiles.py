@@ -29,6 +29,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "OnBad",
     "are_mixed",
+    "check_shape",
     "decode_image",
     "image_paths",
     "image_shape",
@@ -227,7 +228,7 @@ def read_images(
     for path in paths:
         try:
             image = read_image(path, channels=pair.architecture.image_channels, converted=converted)
-            _check_shape(path, image.shape, pair)
+            check_shape(path, image.shape, pair)
             first = first or (path, image.shape)
             if image.shape != first[1] and not mixed:
                 raise ImageError(
@@ -242,7 +243,8 @@ def read_images(
         yield path, image[None]
 
 
-def _check_shape(path: Path, shape: tuple[int, ...], pair: "Pair") -> None:
+def check_shape(path: Path | str, shape: tuple[int, ...], pair: "Pair") -> None:
+    """Raise ``ImageError`` for an image [H, W, C] that the pair does not take."""
     height, width, found = shape
     channels = pair.architecture.image_channels
     if found != channels:
