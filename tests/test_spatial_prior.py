@@ -25,6 +25,8 @@ from tests.test_rate_distortion import bits_of
 from tests.test_spatial_context import seen_by
 
 GROUPS = (1, 2, 5)
+PRIOR = SpatialPrior(GROUPS, 5, 2)
+APPLY = jax.jit(PRIOR.apply)
 Floats = NDArray[np.float64]
 
 
@@ -39,20 +41,18 @@ def test_groups_hold_every_element_once(elements: int) -> None:
 
 def told(weights: dict[str, Any], symbols: NDArray[Any], quality: int = 0) -> Floats:
     """Means and log scales [2, N, rows, columns, D]."""
-    prior = SpatialPrior(GROUPS, 5, 2)
     which = jnp.full(len(symbols), quality)
-    found = jax.jit(prior.apply)({"params": weights}, jnp.asarray(symbols, jnp.float32), which)
+    found = APPLY({"params": weights}, jnp.asarray(symbols, jnp.float32), which)
     return np.stack([np.asarray(values, np.float64) for values in found])
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (3, 3)])
 def test_a_prior_sees_its_neighbourhood_in_earlier_passes_and_nothing_else(shape: tuple[int, int]) -> None:
-    weights = random_spatial_prior(GROUPS, 5, 2, seed=0)
-    prior = SpatialPrior(GROUPS, 5, 2)
+    weights = jax.tree.map(jnp.asarray, random_spatial_prior(GROUPS, 5, 2, seed=0))
     symbols = jnp.asarray(np.random.default_rng(0).normal(0, 2, (1, *shape, 8)), jnp.float32)
 
     def both(values: jax.Array) -> jax.Array:
-        mean, log_scale = prior.apply({"params": weights}, values, jnp.zeros(1, jnp.int32))
+        mean, log_scale = PRIOR.apply({"params": weights}, values, jnp.zeros(1, jnp.int32))
         return jnp.stack([mean, log_scale])[:, 0]
 
     slopes = np.asarray(jax.jit(jax.jacrev(both))(symbols))[:, :, :, :, 0]

@@ -239,8 +239,8 @@ def settings_for(
 
 def _batch_size(images: NDArray[np.uint8]) -> int:
     """Images in one step of the residual model: fewer of large ones, and never more than there are."""
-    pixels = images.shape[1] * images.shape[2]
-    return max(1, min(_BATCH, max(_LEAST_BATCH, _BATCH_PIXELS // pixels), len(images)))
+    count, height, width, _ = images.shape
+    return int(max(1, min(_BATCH, max(_LEAST_BATCH, _BATCH_PIXELS // (height * width)), count)))
 
 
 def _architecture(
