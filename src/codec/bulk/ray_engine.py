@@ -50,7 +50,6 @@ def imported() -> Any:
     try:
         import ray
         import ray.data
-        import ray.exceptions
     except ImportError as error:
         raise MissingExtraError(
             f"bulk jobs on Ray: an optional part is not installed ({error}); "
@@ -93,7 +92,7 @@ def run(
         most = min(workers or room, len(shards))
         rows = [{"shard": shard.to_json()} for shard in shards]
         try:
-            with _quiet(ray.data.DataContext.get_current()):
+            with _options(ray.data.DataContext.get_current()):
                 entries = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
                     _Worker,
                     fn_constructor_args=(work, gpus),
@@ -110,7 +109,9 @@ def run(
                 )
                 for row in entries.iter_rows():
                     yield _entry(row)
-        except ray.exceptions.RayError as error:
+        except CodecError:
+            raise
+        except Exception as error:  # Ray's, and Ray Data's of several kinds
             raise BulkError(f"Ray: {_told(error)}; run the job again to go on") from None
 
 
@@ -161,14 +162,17 @@ def _room(nodes: Sequence[dict[str, Any]], cpus: float, gpus: float) -> int:
 
 
 @contextmanager
-def _quiet(context: Any) -> Iterator[None]:
-    """Let Ray Data draw no bars of its own; the caller shows how far the job is."""
-    before = context.enable_progress_bars
-    context.enable_progress_bars = False
+def _options(context: Any) -> Iterator[None]:
+    """Let Ray Data draw no bars, as the caller shows how far the job is, and not give up on a slow shard."""
+    wanted = {"enable_progress_bars": False, "execution_no_progress_timeout_s": -1}
+    before = {name: getattr(context, name) for name in wanted}
     try:
+        for name, value in wanted.items():
+            setattr(context, name, value)
         yield
     finally:
-        context.enable_progress_bars = before
+        for name, value in before.items():
+            setattr(context, name, value)
 
 
 def _told(error: BaseException) -> str:
