@@ -181,7 +181,7 @@ def test_a_residual_model_starts_as_principal_components_of_blocks(data: Dataset
     np.testing.assert_array_equal(weights["synthesis"]["linear"]["kernel"], components.T)
     blocks = images.reshape(-1, 4, 8, 4, 8, 1).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 64) / 255
     # A block's values in the order of a space-to-depth for each layer and one more: the innermost cell first.
-    order = np.arange(64).reshape(8, 8)
+    order: NDArray[np.intp] = np.arange(64).reshape(8, 8)
     for _ in range(3):
         order = order.reshape(order.shape[0] // 2, 2, order.shape[1] // 2, 2, -1).transpose(0, 2, 1, 3, 4)
         order = order.reshape(*order.shape[:2], -1)

@@ -41,11 +41,11 @@ def start_from_principal_components(
     pixels = some.reshape(-1, architecture.pixels).astype(np.float64) / 255
     mean = pixels.mean(0)
     variances, vectors = np.linalg.eigh(np.cov((pixels - mean).T, bias=True))
-    most = np.argsort(-variances)[: architecture.elements]
-    components = vectors[:, most]
+    largest = np.argsort(-variances)[: architecture.elements]
+    components = vectors[:, largest]
     # The sign of an eigenvector is the solver's whim; this one does not depend on it.
-    components *= np.where(components[np.abs(components).argmax(0), np.arange(len(most))] < 0, -1, 1)
-    deviations = np.sqrt(np.maximum(variances[most], 1e-8))
+    components *= np.where(components[np.abs(components).argmax(0), np.arange(len(largest))] < 0, -1, 1)
+    deviations = np.sqrt(np.maximum(variances[largest], 1e-8))
     steps = steps[:, None]
     log_gain = -np.log(steps) - 0.5 * np.log1p((0.35 * steps / deviations) ** 2)
     wiener = 1 / (1 + (np.exp(-log_gain) / deviations) ** 2 / 12)
