@@ -447,7 +447,7 @@ def test_symbols_of_any_model_come_back(
 ) -> None:
     rng = np.random.default_rng(seed)
     pair = random_context_pair(rng, kind)
-    assert pair.context is not None
+    assert isinstance(pair.context, ContextModel)
     quality = data.draw(st.integers(0, pair.qualities - 1))
     elements = likely(rng, pair.context, pair.tables[0], quality, count, odd)
     ends = st.sampled_from([SYMBOL_MIN, -128, -127, -1, 0, 127, 128, SYMBOL_MAX])
