@@ -92,7 +92,8 @@ def work(way: str, folder: Path) -> None:
             sent.append(receiver.symbols(packet))
             received.append(receiver.symbols(shared.read_bytes()))
             if way == FLOAT64:
-                pixels.append(in_float64(name, received[-1], quality))
+                whole = in_float64(name, received[-1], quality)
+                pixels.append(whole[:, : images.shape[1], : images.shape[2]])
             else:
                 pixels.append(receiver.decode(shared.read_bytes()))
         np.savez(
@@ -104,7 +105,7 @@ def work(way: str, folder: Path) -> None:
 
 
 def in_float64(name: str, symbols: NDArray[np.int32], quality: int) -> Pixels:
-    """The reference reader's images of symbols."""
+    """The reference reader's images of symbols, padding included."""
     path = Path(str(codec.__file__)).parent / "shipped" / f"{name}.decoder.msgpack"
     codes = symbols.astype(np.float32) * codec.load_decoder(name).bundle.pair.steps[quality]
     images = reference_reader.synthesise(reference_reader.read_bundle(path.read_bytes()), codes, quality)

@@ -28,10 +28,10 @@ def start_from_principal_components(
     A component whose deviation is far below the step shrinks towards zero, and the synthesis applies Wiener's
     factor to what arrives. The other paths start small.
     """
-    most = _IMAGES
+    count = _IMAGES
     if isinstance(architecture, Residual):
-        most = max(1, min(most, _BLOCKS_READ * architecture.pixels // math.prod(images.shape[1:])))
-    some = images[:: max(1, len(images) // most)]
+        count = max(1, min(count, _BLOCKS_READ * architecture.pixels // math.prod(images.shape[1:])))
+    some = images[:: max(1, len(images) // count)]
     if isinstance(architecture, Residual):
         blocks = jnp.asarray(some)
         for _ in range(architecture.layers + 1):
