@@ -90,7 +90,7 @@ class LocalCluster:
     """A Ray cluster on this machine: a head without workers, and some nodes of one worker each."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
         from ray.cluster_utils import Cluster
