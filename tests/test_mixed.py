@@ -242,7 +242,7 @@ class Short:
         ("picture", "picture 1: expected one picture"),
         (Short(), r"picture 1: expected 600x600 pixels for a slice of so many rows and columns"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_a_picture_that_is_none_is_told_with_its_number(small_pair: Pair, picture: Any, told: str) -> None:
     with pytest.raises(ImageError, match=told):
