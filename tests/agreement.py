@@ -23,7 +23,7 @@ from tests.random_pairs import BUNDLES, random_mixed_packets, random_packets
 
 __all__ = ["agree", "compare"]
 
-LIMITS = Limits(packet_images=256, packet_symbols=1 << 14, chunk_symbols=1 << 14)
+LIMITS = Limits(packet_images=256, packet_symbols=1 << 14, chunk_symbols=1 << 16)
 """The second reader is slow: of what is over these it is not asked."""
 
 CONTEXTS = {NoneType: "by channel", ContextModel: "context model", SpatialContext: "spatial context model"}

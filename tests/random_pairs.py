@@ -229,7 +229,9 @@ def random_mixed_packets(
     rng = np.random.default_rng(seed)
     for number in range(count):
         if number % 10 == 0:
-            bundle = BUNDLES["channel"](rng)
+            kind = "spatial" if number // 10 % 2 else "channel"
+            drawn = (BUNDLES[kind](rng) for _ in iter(int, 1))
+            bundle = next(bundle for bundle in drawn if bundle.pair.takes_any_size)
             data = write_bundle(bundle)
             mine, theirs = Decoder(read_bundle(data), limits), reference_reader.read_bundle(data)
         yield rng, mine, theirs, *random_mixed_packet(rng, bundle.pair)

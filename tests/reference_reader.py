@@ -646,8 +646,8 @@ def read_mixed(packet: bytes, bundle: Bundle) -> list[Decoded]:
     """Decode one packet of the mixed framing, to each of its images."""
     flags, quality, _, chunks = read_chunks(packet, bundle)
     require(flags & (BATCH | STREAM) == BATCH | STREAM, "not mixed")
-    takes_any = bundle.architecture["kind"] == "convolutional" and bundle.context is None
-    require(takes_any, "mixed packet of a pair of one size")
+    one_grid = bundle.context is not None and not bundle.context.spatial
+    require(bundle.architecture["kind"] != "dense" and not one_grid, "mixed packet of a pair of one size")
     images: list[Decoded] = []
     parts: list[NDArray[np.int32]] = []  # the tiles of an image that has begun
     names: list[str] | None = None
