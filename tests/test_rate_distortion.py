@@ -25,6 +25,7 @@ from codec.encoder import Encoder
 from codec.evaluation import evaluate
 from codec.images import pad
 from codec.logistic import nats
+from codec.spatial_context import to_blocks
 from codec.tables import TOTAL
 from codec.training.data import Dataset
 from codec.training.integers import context_model, logistic_tables, rounded_weights
@@ -179,18 +180,10 @@ def test_a_residual_model_starts_as_principal_components_of_blocks(data: Dataset
     components = np.asarray(weights["analysis"]["linear"]["kernel"])
     np.testing.assert_allclose(components.T @ components, np.eye(8), atol=1e-4)
     np.testing.assert_array_equal(weights["synthesis"]["linear"]["kernel"], components.T)
-    blocks = images.reshape(-1, 4, 8, 4, 8, 1).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 64) / 255
-    # A block's values in the order of a space-to-depth for each layer and one more: the innermost cell first.
-    order: NDArray[np.intp] = np.arange(64).reshape(8, 8)
-    for _ in range(3):
-        order = order.reshape(order.shape[0] // 2, 2, order.shape[1] // 2, 2, -1).transpose(0, 2, 1, 3, 4)
-        order = order.reshape(*order.shape[:2], -1)
-    order = order.ravel()
-    np.testing.assert_allclose(weights["synthesis"]["linear"]["bias"], blocks.mean(0)[order], atol=1e-5)
+    blocks = to_blocks(to_blocks(to_blocks(images))).reshape(-1, 64) / 255
+    np.testing.assert_allclose(weights["synthesis"]["linear"]["bias"], blocks.mean(0), atol=1e-5)
     variances = np.linalg.eigvalsh(np.cov(blocks.T, bias=True))[::-1][:8]
-    np.testing.assert_allclose(
-        ((blocks[:, order] - blocks.mean(0)[order]) @ components).var(0), variances, rtol=1e-3
-    )
+    np.testing.assert_allclose(((blocks - blocks.mean(0)) @ components).var(0), variances, rtol=1e-3)
 
 
 def test_the_rate_is_the_logistics_mass_of_each_integer() -> None:

@@ -52,8 +52,8 @@ def test_a_prior_sees_its_neighbourhood_in_earlier_passes_and_nothing_else(shape
     symbols = jnp.asarray(np.random.default_rng(0).normal(0, 2, (1, *shape, 8)), jnp.float32)
 
     def both(values: jax.Array) -> jax.Array:
-        mean, log_scale = PRIOR.apply({"params": weights}, values, jnp.zeros(1, jnp.int32))
-        return jnp.stack([jnp.asarray(mean), jnp.asarray(log_scale)])[:, 0]
+        found: Any = PRIOR.apply({"params": weights}, values, jnp.zeros(1, jnp.int32))
+        return jnp.stack(found)[:, 0]
 
     slopes = np.asarray(jax.jit(jax.jacrev(both))(symbols))[:, :, :, :, 0]
     seen = (slopes != 0).any(0)  # rows, columns, elements; then those of what is seen
@@ -118,7 +118,8 @@ def textures(count: int, height: int, width: int, channels: int = 1) -> NDArray[
     y, x = np.mgrid[:height, :width][:, None, :, :, None]
     a, b, phase = rng.uniform(-1, 1, (3, count, 1, 1, channels))
     waves = np.sin(a * y + b * x + 3 * phase) + rng.normal(0, 0.05, (count, height, width, channels))
-    return np.asarray(np.rint(127.5 + 100 * waves.clip(-1.2, 1.2)), np.uint8)
+    images: NDArray[np.uint8] = np.rint(127.5 + 100 * waves.clip(-1.2, 1.2)).astype(np.uint8)
+    return images
 
 
 def small_settings(images: NDArray[np.uint8], **options: Any) -> Settings:
