@@ -265,10 +265,10 @@ def test_the_report_tells_promises_measurements_and_whether_they_are_kept(tmp_pa
         "120, 62 by the clock. Kept." in text
     )
     assert (
-        "30 % fewer bytes than WebP at equal PSNR from 24 to 30 dB, after at most what 2 cores do in an hour, "
-        "all images in one packet. Measured: 43.8 to 46.4 % fewer with one packet of all images; 33.3 to 41.7 % "
-        "fewer with a packet for each image; training took 90 minutes of processors of 120, 62 by the clock. "
-        "Kept." in text
+        "30 % fewer bytes than WebP at equal PSNR from 24 to 30 dB, after at most what 2 cores do in an "
+        "hour, all images in one packet. Measured: 43.8 to 46.4 % fewer with one packet of all images; "
+        "33.3 to 41.7 % fewer with a packet for each image; training took 90 minutes of processors of 120, "
+        "62 by the clock. Kept." in text
     )
     assert (
         "`codec train --images x.npy --out pair` chose the model `dense`, 60 epochs, and took 61.7 minutes "
