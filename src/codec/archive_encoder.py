@@ -16,6 +16,7 @@ from codec.encoder import Encoder, _check_effort, load_encoder
 from codec.errors import ImageError, OptionError
 from codec.images import as_batch, whole_number
 from codec.packet import COMPACT_QUALITIES
+from codec.tiles import tile_count
 
 __all__ = ["IMAGES_PER_PACKET", "ImageArchiveWriter", "append_archive", "create_archive"]
 
@@ -107,7 +108,7 @@ class ImageArchiveWriter:
         Raises:
             ImageError: images or names that the pair or an archive cannot take; none of them is added.
             OptionError: metadata that is not one map of plain values for each image; nothing is added.
-            LimitError: over the encoder's limits.
+            LimitError: images over the encoder's limits; none of them is added.
             FileError: the archive cannot be written.
         """
         listed = self._listed(images)
@@ -137,8 +138,22 @@ class ImageArchiveWriter:
         channels = self._encoder.bundle.pair.architecture.image_channels
         batches = [as_batch(part, channels) for part in parts]
         for batch in batches:
-            self._encoder._check_size(batch)
+            self._check_size(batch)
         return [image for batch in batches for image in batch]
+
+    def _check_size(self, batch: NDArray[Any]) -> None:
+        """Refuse now what could not be encoded later."""
+        pair, limits = self._encoder.bundle.pair, self._encoder.limits
+        height, width = batch.shape[1:3]
+        if self._in_tiles(height, width):
+            pair.check_picture(height, width, limits)
+        else:
+            self._encoder._check_size(batch)
+            pair.check_chunk(1, height, width, limits)
+
+    def _in_tiles(self, height: int, width: int) -> bool:
+        """Whether images of this size are packets of tiles, one each."""
+        return self._encoder.bundle.pair.takes_any_size and tile_count(height, width) > 1
 
     def _check_facts(
         self, count: int, names: list[str] | None, metadata: list[Mapping[str, Any] | None]
@@ -165,18 +180,23 @@ class ImageArchiveWriter:
         return self._groups[-1]
 
     def _is_full(self, group: _Group) -> bool:
-        most = max(1, _PACKET_VALUES // group.images[0].size)
+        image = group.images[0]
+        most = 1 if self._in_tiles(*image.shape[:2]) else max(1, _PACKET_VALUES // image.size)
         return len(group.images) >= min(self._most, most)
 
     def _write(self) -> None:
         """Encode and write all that waits."""
+        packets = in_threads(self._encoded, self._groups)
         groups, self._groups, self._held = self._groups, [], 0
-        for group, packet in zip(groups, in_threads(self._encoded, groups), strict=True):
+        for group, packet in zip(groups, packets, strict=True):
             self._writer.write_record(packet, len(group.images), group.names, group.metadata)
 
     def _encoded(self, group: _Group) -> bytes:
         pair = self._encoder.bundle.pair
         images = np.stack(group.images)
+        if self._in_tiles(*images.shape[1:3]):
+            pieces = self._encoder.encode_pictures(images, quality=self._quality, effort=self._effort)
+            return b"".join(pieces)
         compact = (
             len(images) == 1
             and images.shape[1:3] == (pair.height, pair.width)

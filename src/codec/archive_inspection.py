@@ -70,11 +70,12 @@ def inspect_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMIT
     for record in range(len(records)):
         head = records.head(record)
         facts = records.metadata(record)
-        header = _checked(records, record, head.count, limits)
+        header, of_chunks = _checked(records, record, head.count, limits)
         if len(qualities) < _TOLD:
             qualities[header.quality] = None
-        if header.shape is not None and len(sizes) < _TOLD:
-            sizes[header.shape] = None
+        for size in of_chunks if header.shape is None else {header.shape}:
+            if len(sizes) < _TOLD:
+                sizes[size] = None
         for key, column in facts.columns.items():
             if key in keys or len(keys) < _TOLD:
                 keys[key] = keys.get(key, 0) + sum(value is not None for value in column)
@@ -109,13 +110,20 @@ def inspect_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMIT
     )
 
 
-def _checked(records: Records, record: int, count: int, limits: Limits) -> Header:
-    """The header of a record's packet, all of which is as it should be."""
+def _checked(
+    records: Records, record: int, count: int, limits: Limits
+) -> tuple[Header, set[tuple[int, int]]]:
+    """The header of a record's packet, all of it as it should be, and the sizes that its chunks state."""
     try:
         header, chunks = read_packet(records.packet(record), limits)
-        images = sum(chunk.count for chunk in chunks)
+        images = 0
+        sizes: set[tuple[int, int]] = set()
+        for chunk in chunks:
+            images = chunk.first + chunk.count  # tiles of one image have the same first
+            if chunk.size is not None and len(sizes) < _TOLD:
+                sizes.add(chunk.size)
         if images != count:
             raise PacketError(f"packet: expected {count:,} images, found {images:,}")
     except CodecError as error:
         raise type(error)(f"{records.path}, record {record}: {error}") from None
-    return header
+    return header, sizes

@@ -250,10 +250,9 @@ class Archive:
     def _decoded(self, record: int) -> list[NDArray[np.uint8]]:
         packet = self._records.packet(record)
         try:
-            parts = list(self.decoder.decode_stream(packet))
+            images = [picture.image for picture in self.decoder.decode_pictures(packet)]
         except CodecError as error:
             raise type(error)(f"{self.path}, record {record}: {error}") from None
-        images = [image for part in parts for image in part.images]
         index = self._records.index
         expected = index.first(record + 1) - index.first(record)
         if len(images) != expected:

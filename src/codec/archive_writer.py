@@ -75,7 +75,7 @@ def count_images(packet: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, t
     count = 0
     names: list[str] = []
     for chunk in chunks:
-        count += chunk.count
+        count = chunk.first + chunk.count  # tiles of one image have the same first
         limits.check("packet_images", count, "packet: images")
         names += chunk.names or ()
     return count, tuple(names) if header.named else None

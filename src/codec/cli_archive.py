@@ -170,7 +170,7 @@ def encode_archive(
     named: bool,
 ) -> None:
     """Encode image files to an archive; those that cannot be read are listed and left out."""
-    from codec.errors import ImageError
+    from codec.errors import ImageError, LimitError
 
     taken = 0
 
@@ -181,7 +181,11 @@ def encode_archive(
         listed = zip(paths, facts, strict=True)
         for path, image in reader.read(paths, leave_out, mixed=True):
             name, metadata = next(fact for at, fact in listed if at is path)
-            writer.add(image, name, metadata)
+            try:
+                writer.add(image, name, metadata)
+            except (ImageError, LimitError) as error:
+                leave_out(path, type(error)(f"{path}: {error}"))
+                continue
             taken += 1
         if not taken:
             raise ImageError(f"none of {len(paths):,} images can be encoded; nothing is written")

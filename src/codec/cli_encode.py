@@ -19,6 +19,7 @@ from codec.guard import Action, guarded
 from codec.imagefiles import OnBad, are_mixed, read_images
 from codec.packet import check_name
 from codec.terminal import counted, tell
+from codec.tiles import tile_count
 
 if TYPE_CHECKING:
     from codec.encoder import Encoder
@@ -106,8 +107,13 @@ def encode_packet(
 
     if len(paths) == 1 and not mixed:
         (image,) = pixels(None)
-        packet = encoder.encode(image, quality=quality, names=carried, compact=compact, effort=effort)
-        length = write_pieces(output, sealed([packet], key))
+        if piped and not compact and encoder.bundle.pair.takes_any_size and tile_count(*image.shape[1:3]) > 1:
+            pieces = encoder.encode_pictures(image, quality=quality, effort=effort)
+        else:
+            pieces = iter(
+                [encoder.encode(image, quality=quality, names=carried, compact=compact, effort=effort)]
+            )
+        length = write_pieces(output, sealed(pieces, key))
     else:
         good = pixels(None if len(paths) == 1 else leave_out)
         first = next(good, None)

@@ -50,6 +50,7 @@ def report(
     """
     if plot is not None:
         from codec.comparison_chart import draw  # told before any work if matplotlib is missing
+    images = _measurable(images, encoder)
     domain = _domain(encoder)
     summaries: list[DomainSummary] = []
     measured: list[Measurement] = []
@@ -83,6 +84,16 @@ def report(
     text = warning(summaries)
     if text is not None:
         tell(text)
+
+
+def _measurable(images: NDArray[np.uint8], encoder: Encoder) -> NDArray[np.uint8]:
+    """Images as many as one packet may hold, evenly picked; a line tells where that is not all."""
+    pixels = encoder.bundle.pair.architecture.padded_pixels(*images.shape[1:3])
+    most = max(1, encoder.limits.packet_pixels // pixels)
+    if len(images) <= most:
+        return images
+    tell(f"measuring {most:,} of {len(images):,} images, as many as one packet may hold")
+    return images[np.linspace(0, len(images) - 1, most).astype(np.intp)]
 
 
 def _domain(encoder: Encoder) -> Domain | None:

@@ -30,6 +30,7 @@ from codec.rate import symbol_bits
 from codec.rounding import MAX_EFFORT, can_steer, steer
 from codec.runs import encode_symbols
 from codec.signing import Trusted
+from codec.tiles import tile_count
 
 __all__ = ["Encoder", "encode", "load_encoder"]
 
@@ -145,13 +146,25 @@ class Encoder:
             ImageError, OptionError, BundleError: as ``codes``.
         """
         batch = as_batch(images, self.bundle.pair.architecture.image_channels)
-        self._check_size(batch)
         number, pair = self._quality(quality), self.bundle.pair
+        size = (batch.shape[1], batch.shape[2])
+        if pair.takes_any_size and tile_count(*size) > 1:
+            pair.check_picture(*size, self.limits)
+            return np.array([self._bits_in_tiles(image, size, number) for image in batch])
+        self._check_size(batch)
         parts = [
             symbol_bits(quantise(self._codes(part, number), pair.steps[number]), pair, number)
             for part in _split(batch, self._chunk_images(batch))
         ]
         return np.concatenate(parts)
+
+    def _bits_in_tiles(self, image: NDArray[Any], size: tuple[int, int], quality: int) -> float:
+        """What the symbols of an image of several tiles cost, tile by tile, as a mixed packet has them."""
+        mixed, pair = self._mixed(quality), self.bundle.pair
+        return sum(
+            float(symbol_bits(mixed.symbols(image, 0, size, tile)(), pair, quality)[0])
+            for tile in range(tile_count(*size))
+        )
 
     def check_domain(self, images: Any, *, quality: SupportsIndex | None = None) -> list[ImageReport]:
         """Of each image whether it is such as the pair was trained for, told by its rate and its appearance.
@@ -278,12 +291,15 @@ class Encoder:
                 f"pictures: expected a pair that takes images of any size, but {short(self.bundle.name)} "
                 f"takes {pair.height}x{pair.width} alone; use encode or encode_stream"
             )
-        header = Header("mixed", number, pair.digest[:4], None, names is not None)
-        coded = partial(self._coded, quality=number, effort=effort)
-        codes = partial(self._codes, quality=number)
-        return MixedEncoder(pair, self.limits, header, self._chunk_images, coded, codes).pieces(
-            pictures, names
-        )
+        return self._mixed(number, names is not None, effort).pieces(pictures, names)
+
+    def _mixed(self, quality: int, named: bool = False, effort: int = 0) -> MixedEncoder:
+        """What makes mixed packets of a quality."""
+        pair = self.bundle.pair
+        header = Header("mixed", quality, pair.digest[:4], None, named)
+        coded = partial(self._coded, quality=quality, effort=effort)
+        codes = partial(self._codes, quality=quality)
+        return MixedEncoder(pair, self.limits, header, self._chunk_images, coded, codes)
 
     def _stream(
         self, header: Header, coded: Iterable[tuple[int, bytes]], names: Iterable[str] | None

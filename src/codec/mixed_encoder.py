@@ -108,6 +108,13 @@ class MixedEncoder:
 
     def _tile(self, picture: Any, number: int, size: tuple[int, int], tile: int) -> _Part:
         """One tile of a picture. Its window is read here: what is sliced may not be for several threads."""
+        symbols = self.symbols(picture, number, size, tile)
+        return _Part(1, size, tile, lambda: encode_symbols(symbols(), self.pair, self.header.quality))
+
+    def symbols(
+        self, picture: Any, number: int, size: tuple[int, int], tile: int
+    ) -> Callable[[], NDArray[np.int32]]:
+        """What makes the symbols [1, h, w, C] of a tile, of which all that it takes has been read."""
         windows = self.pair.window("encoder", size, tile)
         rows, columns = (
             slice(window.whole.start, min(window.whole.stop, side))
@@ -115,13 +122,12 @@ class MixedEncoder:
         )
         batch = self._read(picture, number, rows, columns)
 
-        def payload() -> bytes:
+        def made() -> NDArray[np.int32]:
             own_rows, own_columns = (w.cells(self.pair.architecture.stride).tile for w in windows)
             codes = self.codes(batch)[:, own_rows, own_columns]
-            symbols = quantise(codes, self.pair.steps[self.header.quality])
-            return encode_symbols(symbols, self.pair, self.header.quality)
+            return quantise(codes, self.pair.steps[self.header.quality])
 
-        return _Part(1, size, tile, payload)
+        return made
 
     def _read(self, picture: Any, number: int, rows: slice, columns: slice) -> NDArray[Any]:
         """A part of a picture as a batch of one."""

@@ -109,6 +109,11 @@ class EncodeShard:
                 f"{self.source.path}: expected {shard.records:,} images for shard {shard.number}, found "
                 f"{number - shard.first:,}; the source has changed since the job began"
             )
+        if images + len(left_out) != shard.records:
+            raise BulkError(
+                f"shard {shard.number}: expected {shard.records:,} images in it or listed as left out, found "
+                f"{images:,} and {len(left_out):,}"
+            )
         size, digest = file_digest(Path(self.out, name))
         return Entry(shard.number, name, shard.first, shard.records, images, size, digest, tuple(left_out))
 

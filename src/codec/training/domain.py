@@ -16,22 +16,31 @@ import typer
 from numpy.typing import NDArray
 
 from codec.appearance import Appearance
+from codec.architecture import Architecture
 from codec.bundle import Bundle
 from codec.bundle_writer import write_bundle
+from codec.cli_data import ColumnOption, ConvertOption, CropOption, CropsOption, ImagesOption, tile_size
 from codec.decoder import Decoder, load_decoder
 from codec.domain import Domain, Spread
 from codec.encoder import Encoder, load_encoder
 from codec.evaluation import evaluate, image_errors
 from codec.files import write_bytes
-from codec.terminal import run, say
-from codec.training.data import load_training
+from codec.limits import DEFAULT_LIMITS
+from codec.terminal import run, say, tell
+from codec.training.data import Reading, load_training
 
-__all__ = ["MEASURED_IMAGES", "DomainRecorder", "main", "measure_domain", "with_domain"]
+__all__ = ["MEASURED_IMAGES", "DomainRecorder", "main", "measurable", "measure_domain", "with_domain"]
 
 MEASURED_IMAGES = 5000
 """Validation images that a pair is measured on, at the most."""
 _SEEN_IMAGES = 10_000
 """Training images that the appearance is taken from, at the most."""
+
+
+def measurable(images: NDArray[np.uint8], architecture: Architecture) -> NDArray[np.uint8]:
+    """The first of ``images`` [N, H, W, C] that a pair is measured on: 5,000, or what one packet may hold."""
+    most = DEFAULT_LIMITS.packet_pixels // architecture.padded_pixels(*images.shape[1:3])
+    return images[: max(1, min(MEASURED_IMAGES, most))]
 
 
 class DomainRecorder:
@@ -94,16 +103,21 @@ def record(
     dataset: Annotated[
         str | None, typer.Option(metavar="NAME", help="The tensorflow-datasets dataset it was trained on.")
     ] = None,
-    images: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Or the folder, .npy or .npz it was trained on.")
-    ] = None,
+    images: ImagesOption = None,
+    convert: ConvertOption = False,
+    crop: CropOption = None,
+    crops: CropsOption = None,
+    column: ColumnOption = None,
+    split: Annotated[str, typer.Option(help="The dataset's split.")] = "train",
     seed: Annotated[int, typer.Option(help="Of the training run: it picked the validation images.")] = 0,
 ) -> None:
-    """Put a record of its domain into the encoder's bundle of a trained pair."""
+    """Put a record of its domain into a trained pair's encoder bundle; options are those of its training."""
     file = Path(f"{pair}.encoder.msgpack")
     encoder, decoder = load_encoder(file), load_decoder(f"{pair}.decoder.msgpack")
-    data = load_training(dataset, images, seed)
-    measured = data.validation[:MEASURED_IMAGES]
+    tile = tile_size(crop, crops)
+    reading = Reading(convert=convert, crop=tile, crops=crops, column=column, tell=tell)
+    data = load_training(dataset, images, seed, reading, split)
+    measured = measurable(data.validation, encoder.bundle.pair.architecture)
     told = f"{len(measured)} validation images of {data.name}"
     domain = measure_domain(encoder, decoder, data.training, measured, told)
     write_bytes(file, write_bundle(with_domain(encoder.bundle, domain)))

@@ -19,7 +19,7 @@ from codec.spatial_context import to_blocks
 from codec.tables import Table
 from codec.training.calibration import QUALITIES, calibrate_steps, count_tables
 from codec.training.data import images_within
-from codec.training.domain import MEASURED_IMAGES, DomainRecorder, with_domain
+from codec.training.domain import DomainRecorder, measurable, with_domain
 from codec.training.feedback import measure_feedback
 from codec.training.integers import context_model, logistic_tables
 from codec.training.loop import validate
@@ -169,7 +169,7 @@ def export_pair(
     exporter.measure_feedback(made, training, report)
 
     report("measuring")
-    measured = validation[:MEASURED_IMAGES]
+    measured = measurable(validation, settings.architecture)
     estimates = _estimate(settings, weights, measured) if rated else None
     provenance: dict[str, Any] = {
         "name": settings.name,

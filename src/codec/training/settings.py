@@ -193,7 +193,7 @@ def settings_for(
             f"{data}: expected images of 1 to 4 channels, found {channels}; leave out or join channels "
             "before training"
         )
-    Residual(layers=layers)  # raises where they are out of range, before they size anything
+    Convolutional(layers=layers)  # raises where they are out of range, before they size anything
     model = model or model_for(images, objective, layers, any_size=any_size)[0]
     values = _padded_values(images, layers)
     if model == "dense" and values > _MOST_DENSE_VALUES:
