@@ -23,7 +23,7 @@ from codec.archive_records import Records
 from codec.archive_repair import concat_archives
 from codec.archive_writer import ArchiveWriter
 from codec.bundle_writer import write_bundle
-from codec.decoder import Decoded, Decoder
+from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.errors import (
     ArchiveError,
@@ -37,6 +37,8 @@ from codec.errors import (
     WrongPairError,
 )
 from codec.keys import SealingKey
+from codec.limits import Limits
+from codec.mixed_decoder import Picture
 from codec.packet import Header
 from codec.packet_writer import StreamWriter
 from codec.sealing import seal
@@ -136,13 +138,13 @@ def test_each_packet_is_decoded_once_for_images_that_share_it_and_kept_for_the_n
     file: Path, small_pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[int] = []
-    whole = Decoder.decode_stream
+    whole = Decoder.decode_pictures
 
-    def counted(self: Decoder, packet: bytes) -> Iterator[Decoded]:
+    def counted(self: Decoder, packet: bytes) -> Iterator[Picture]:
         decoded.append(1)
         return whole(self, packet)
 
-    monkeypatch.setattr(Decoder, "decode_stream", counted)
+    monkeypatch.setattr(Decoder, "decode_pictures", counted)
     archive = open_archive(file, small_pair[1])
     list(archive.entries([0, 6, 3, 49, 5]))
     assert len(decoded) == 2
@@ -237,9 +239,10 @@ def test_images_of_several_sizes_and_types_have_packets_of_their_own(
 
 def test_large_images_have_fewer_a_packet(tmp_path: Path, small_pair: Pair) -> None:
     with create_archive(tmp_path / "x", small_pair[0]) as writer:
-        writer.add(noise(3, 700, 700))
+        writer.add(noise(5, 512, 512))
+        writer.add(noise(2, 513, 9))  # more than one tile each
     records = open_archive(tmp_path / "x").records
-    assert [records.head(i).count for i in range(len(records))] == [2, 1]
+    assert [records.head(i).count for i in range(len(records))] == [4, 1, 1, 1]
 
 
 def test_metadata_of_numpys_types_comes_back_as_plain_values(tmp_path: Path, small_pair: Pair) -> None:
@@ -585,3 +588,25 @@ def test_memory_grows_by_the_index_alone(tmp_path: Path, small_pair: Pair) -> No
     for action in (write, read, join):
         few, many = (peak(action, tmp_path / str(records), records) for records in (20, 220))
         assert many < few + 200 * 150, action.__name__
+
+
+def test_a_large_picture_is_kept_in_tiles_and_one_that_is_too_large_costs_no_other(
+    tmp_path: Path, small_pair: Pair
+) -> None:
+    encoder = Encoder(small_pair[0].bundle, Limits(chunk_pixels=1 << 19, band_pixels=1 << 20))
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (3, 8, 8, 1), np.uint8)
+    large = rng.integers(0, 256, (530, 20, 1), np.uint8)
+    path = tmp_path / "large.archive"
+    with create_archive(path, encoder) as writer:
+        writer.add(small[:2])
+        with pytest.raises(LimitError, match="pixels in a row of a picture's tiles"):
+            writer.add(np.zeros((600, 4000, 1), np.uint8))
+        writer.add(large, "large.png", {"label": 1})
+        writer.add(small[2])
+    archive = open_archive(path, small_pair[1])
+    assert [entry.image.shape for entry in archive] == [(8, 8, 1), (8, 8, 1), (530, 20, 1), (8, 8, 1)]
+    (picture,) = small_pair[1].decode_pictures(b"".join(encoder.encode_pictures([large])))
+    np.testing.assert_array_equal(archive["large.png"].image, picture.image)
+    report = inspect_archive(path)
+    assert (report.images, report.image_sizes) == (4, [(530, 20)])
