@@ -352,11 +352,11 @@ def train(
         start=start,
     )
     console = Console(stderr=True, highlight=False)
+    why = None
     if model is None:
-        chosen = "model {}: {}".format(*model_for(data.training, settings.objective, layers))
-        console.print(chosen, soft_wrap=True)
+        why = "model {}: {}".format(*model_for(data.training, settings.objective, layers))
     try:
-        run(settings, data, out, resume=resume, console=console)
+        run(settings, data, out, resume=resume, console=console, why=why)
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None

@@ -37,10 +37,17 @@ _PREVIEW_IMAGES = 10
 _SHOW_EVERY = 20
 
 
-def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: Console) -> tuple[Path, Path]:
+def run(
+    settings: Settings, data: Dataset, out: Path, *, resume: bool, console: Console, why: str | None = None
+) -> tuple[Path, Path]:
     """Train, or finish training, and write the pair; returns the paths of its two bundles.
 
     A run that had finished all its epochs and is resumed is exported again.
+
+    Args:
+        resume: see ``codec.training.loop.train``.
+        console: where progress is told.
+        why: a line on the choice of the model, told first if the run can start.
 
     Raises:
         FileError: ``out`` cannot be made, or something in it cannot be written.
@@ -60,6 +67,8 @@ def run(settings: Settings, data: Dataset, out: Path, *, resume: bool, console: 
     if settings.objective == "distortion":
         del identity["epochs"]  # a rate-distortion schedule spans its epochs; this one may be prolonged
     checkpoints = Checkpoints(out / "checkpoints", identity, resume=resume)
+    if why is not None:
+        console.print(why, soft_wrap=True)
     console.print(
         f"{settings.name}: {settings.architecture.kind}, {settings.objective}, on {data.name}: "
         f"{len(data.training):,} training and {len(data.validation):,} validation images of "
