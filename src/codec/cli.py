@@ -388,14 +388,15 @@ def train(
         start=start,
         any_size=tile is not None,
     )
-    if model is None and several.first:
+    why = None
+    if model is None:
         choice, reason = model_for(data.training, objective, layers, any_size=tile is not None)
-        console.print(f"model {choice}: {reason}", soft_wrap=True)
+        why = f"model {choice}: {reason}"
     try:
         if not several.first:
             follow(settings, data, several, resume=resume)
         else:
-            run(settings, data, out, resume=resume, console=console, devices=several)
+            run(settings, data, out, resume=resume, console=console, devices=several, why=why)
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None

@@ -49,14 +49,18 @@ def run(
     resume: bool,
     console: Console,
     devices: Devices = ONE_DEVICE,
+    why: str | None = None,
 ) -> tuple[Path, Path]:
     """Train, or finish training, and write the pair; returns the paths of its two bundles.
 
     A run that had finished all its epochs and is resumed is exported again.
 
     Args:
+        resume: see ``codec.training.loop.train``.
+        console: where progress is told.
         devices: that share the training. Of several processes the first runs this, the others
             ``follow``, and are let go before the export.
+        why: a line on the choice of the model, told first if the run can start.
 
     Raises:
         FileError: ``out`` cannot be made, or something in it cannot be written.
@@ -74,6 +78,8 @@ def run(
     if settings.objective == "distortion":
         del remembered["epochs"]  # a rate-distortion schedule spans its epochs; this one may be prolonged
     checkpoints = Checkpoints(out / "checkpoints", remembered, resume=resume)
+    if why is not None:
+        console.print(why, soft_wrap=True)
     console.print(
         f"{settings.name}: {settings.architecture.kind}, {settings.objective}, on {data.name}: "
         f"{len(data.training):,} training and {len(data.validation):,} validation images of "
