@@ -90,7 +90,7 @@ def draw_images(domain: Domain, rows: Sequence[Row], ours: Codec, peer: Codec, o
         files = codec.files(images, row["setting"])
         decoded = codec.images(files, images.shape)
         size, error = sum(map(len, files)) / len(images), pixel_errors(images, decoded)[0]
-        strips[f"{codec.name.split(',')[0]}\n{size:.0f} bytes\n{psnr(error):.1f} dB"] = decoded
+        strips[f"{codec.name.split(',')[0]}, {size:.0f} bytes\n{psnr(error):.1f} dB"] = decoded
     shown = {label: _with_channels(strip) for label, strip in strips.items()}
     write_bytes(out / images_name(domain.name), png_bytes(picture_rows(shown)))
 
