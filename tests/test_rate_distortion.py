@@ -1,6 +1,7 @@
 """Training for rate and distortion: the prior, its integers, the three phases, and pairs made from it."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 import codec
-from codec.architecture import Convolutional, Dense, Residual
+from codec.architecture import Convolutional, Dense, Residual, Side
 from codec.bundle_reader import read_bundle
 from codec.context import Predictor
 from codec.context_arithmetic import LOG_SCALES
@@ -31,6 +32,7 @@ from codec.training.data import Dataset
 from codec.training.integers import context_model, logistic_tables, rounded_weights
 from codec.training.loop import InterruptedRunError, Watcher, objective_for
 from codec.training.objective import Weights
+from codec.training.principal_components import start_from_principal_components
 from codec.training.prior import Prior, default_groups, on_grid
 from codec.training.rate_distortion import RateDistortion
 from codec.training.run import run
@@ -55,6 +57,7 @@ CONVOLUTIONAL = replace(SETTINGS, architecture=Convolutional(code_channels=4, fi
 RESIDUAL = replace(
     SETTINGS, architecture=Residual(code_channels=2, filters=8, blocks=1, qualities=3), augment=0.0
 )
+BOTH = pytest.mark.parametrize("settings", [SETTINGS, CONVOLUTIONAL], ids=["dense", "convolutional"])
 EACH = pytest.mark.parametrize(
     "settings", [SETTINGS, CONVOLUTIONAL, RESIDUAL], ids=["dense", "convolutional", "residual"]
 )
@@ -77,7 +80,7 @@ class Stops(Watcher):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@EACH
+@BOTH
 def test_a_run_stopped_in_any_phase_goes_on_exactly(
     settings: Settings, data: Dataset, tmp_path: Path
 ) -> None:
@@ -150,9 +153,11 @@ def test_an_exported_pair_costs_what_the_prior_estimates(
     ):  # from principal components on; the other has learned too little to be in order
         assert [m.bytes_per_image for m in measured] == sorted(m.bytes_per_image for m in measured)
         assert [m.psnr for m in measured] == sorted(m.psnr for m in measured)
+    epochs = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert epochs[-1]["validation"]["loss"] < 0.99 * epochs[0]["validation"]["loss"]
 
 
-@EACH
+@BOTH
 def test_training_lowers_the_loss_from_its_start(settings: Settings, data: Dataset, tmp_path: Path) -> None:
     objective = objective_for(settings, len(data.training))
     images = jnp.asarray(data.training, jnp.float32) / 255
@@ -175,8 +180,17 @@ def test_a_dense_model_starts_as_principal_components(data: Dataset) -> None:
 
 
 def test_a_residual_model_starts_as_principal_components_of_blocks(data: Dataset) -> None:
-    images = pad(data.training, RESIDUAL.architecture.alignment)
-    weights = RateDistortion(RESIDUAL, 10).initial_weights(images)
+    architecture = RESIDUAL.architecture
+    assert isinstance(architecture, Residual)
+    images = pad(data.training, architecture.alignment)
+    weights: Weights = {"prior": {name: np.zeros((3, 8)) for name in ("log_gain_in", "log_gain_out")}}
+    weights["prior"]["log_scale"] = np.zeros((2, 3, 8))
+    sides: dict[str, Side] = {"analysis": "encoder", "synthesis": "decoder"}
+    for part, side in sides.items():
+        weights[part] = {}
+        for name, shape in architecture.weight_shapes(side).items():
+            weights[part].setdefault(name.split("/")[0], {})[name.split("/")[1]] = np.zeros(shape)
+    start_from_principal_components(weights, architecture, images, np.array([0.5, 0.1, 0.02]))
     components = np.asarray(weights["analysis"]["linear"]["kernel"])
     np.testing.assert_allclose(components.T @ components, np.eye(8), atol=1e-4)
     np.testing.assert_array_equal(weights["synthesis"]["linear"]["kernel"], components.T)
@@ -184,6 +198,13 @@ def test_a_residual_model_starts_as_principal_components_of_blocks(data: Dataset
     np.testing.assert_allclose(weights["synthesis"]["linear"]["bias"], blocks.mean(0), atol=1e-5)
     variances = np.linalg.eigvalsh(np.cov(blocks.T, bias=True))[::-1][:8]
     np.testing.assert_allclose(((blocks - blocks.mean(0)) @ components).var(0), variances, rtol=1e-3)
+    gains = np.exp(np.asarray(weights["analysis"]["codes"]["log_gain"], np.float64))
+    assert (np.diff(gains, axis=0) > 0).all()
+    # What is far above the step keeps its size there and back; what drowns in it shrinks.
+    kept = gains * np.exp(np.asarray(weights["synthesis"]["codes"]["log_gain"]))
+    assert (kept < 1).all()
+    assert (np.diff(kept, axis=0) > 0).all()
+    assert kept[-1, 0] > 0.99
 
 
 def test_the_rate_is_the_logistics_mass_of_each_integer() -> None:

@@ -127,14 +127,13 @@ def small_settings(images: NDArray[np.uint8], **options: Any) -> Settings:
     return settings_for(images, "textures", model="residual", **{**chosen, **options})
 
 
-@pytest.mark.parametrize("size", [(4, 4, 1), (3, 9, 3)])
-def test_images_of_one_block_or_one_row_make_a_pair_that_takes_any_size(size: tuple[int, int, int]) -> None:
-    images = textures(12, *size)
+def test_images_of_one_block_make_a_pair_that_takes_any_size() -> None:
+    images = textures(12, 4, 3)
     settings = small_settings(images, epochs=1)
     weights = objective_for(settings, 12).initial_weights(pad(images, settings.architecture.alignment))
     encoder, decoder = export_pair(settings, weights, "textures", images, images[:3])
     for height, width in ((4, 4), (1, 1), (13, 30)):
-        others = textures(2, height, width, size[2])
+        others = textures(2, height, width)
         packet = Encoder(encoder).encode(others, quality=1)
         assert Decoder(decoder).decode(packet).shape == others.shape
         sent = np.rint(Encoder(encoder).codes(others, quality=1))
