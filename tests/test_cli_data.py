@@ -93,7 +93,7 @@ def test_train_cuts_tiles_from_pictures_of_all_kinds_and_tells(tmp_path: Path) -
         pixels = rng.integers(0, 256, (17 + i, 20, 4 - i % 2), np.uint8)
         Image.fromarray(pixels).save(folder / f"{i}.png")
     (images / "class 0" / "text.png").write_text("no image")
-    crop = ["--crop", "8x8", "--crops", "40", "--convert"]
+    crop = ["--crop", "8x8", "--crops", "40", "--convert", "--batch-size", "128"]
     status, _, told = run("train", "--images", images, "--out", tmp_path / "out", *crop)
     assert status == 1
     assert told[-1] == (
