@@ -239,4 +239,4 @@ def _context(pair: "Pair") -> str:
 
     groups = pair.context.groups
     what = "the elements before" if isinstance(pair.context, ContextModel) else "the blocks around"
-    return f"{what}, {sum(groups)} elements in {len(groups)} groups"
+    return f"{what}, {sum(groups)} in {len(groups)} groups"
