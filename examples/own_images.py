@@ -99,7 +99,10 @@ def main() -> None:
     shutil.copy(sender / "new.packet", receiver)
     run_codec("decode", receiver / "new.packet", "-o", receiver / "images", "--decoder", decoder)
 
-    told = run_codec("evaluate", "--encoder", encoder, "--decoder", decoder, "--images", new, "--json")
+    halves = "--encoder", encoder, "--decoder", decoder
+    told = run_codec("evaluate", *halves, "--images", new, "--no-formats", "--json")
+        "evaluate", "--encoder", encoder, "--decoder", decoder, "--images", new, "--no-formats", "--json"
+    )
     originals, received = (
         np.stack([read_image(path) for path in image_paths([folder])])
         for folder in (new, receiver / "images")

@@ -54,13 +54,13 @@ def test_a_batch_decodes_each_packet_once_in_any_order(
     file: Path, small_pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[int] = []
-    whole = Decoder.decode_stream
+    whole = Decoder.decode_pictures
 
     def counted(self: Decoder, packet: bytes) -> Any:
         decoded.append(1)
         return whole(self, packet)
 
-    monkeypatch.setattr(Decoder, "decode_stream", counted)
+    monkeypatch.setattr(Decoder, "decode_pictures", counted)
     source = ArchiveSource(file, small_pair[1], cache_bytes=0)
     wanted = [39, 0, 8, 1, 38, 9, 0, -40]
     assert [record["label"] for record in source.__getitems__(wanted)] == [39, 0, 8, 1, 38, 9, 0, 0]

@@ -487,7 +487,7 @@ def _evaluation_images(dataset: str | None, split: str, images: str | None, opti
 
     from codec.training.data import Reading, load_dataset, load_images
 
-    if (dataset is None) == (images is None):
+    if (not dataset) == (not images):
         raise OptionError("expected one of --dataset and --images")
     reading = Reading(tell=tell, console=Console(stderr=True, highlight=False), **options)
     return load_dataset(dataset, split, reading) if dataset else load_images(str(images), reading)

@@ -106,8 +106,8 @@ class Scaling:
         return scaled
 
     def hidden(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Hidden units of their sums [..., U], which are used up."""
-        sums += self.hidden_bias
+        """Hidden units of their sums [..., U]."""
+        sums = sums + self.hidden_bias
         sums *= self.hidden_factor  # exact: an integer below 2^24 times 2^-23 or more
         np.floor(sums, out=sums)
         np.maximum(sums, 0, out=sums)

@@ -55,18 +55,18 @@ def load_training(
     Args:
         split: the dataset's.
     """
-    if (dataset is None) == (images is None):
+    if (not dataset) == (not images):
         raise OptionError("training data: expected one of --dataset and --images")
     if dataset == "mnist" and split == "train" and reading.crop is None:
         training, validation = load_dataset(dataset, split, reading), sample_digits()
         return Dataset(dataset, _without(training, validation), validation)
-    if dataset is not None:
+    if dataset:
         from codec.training.catalogue import CatalogueSource
 
         name = dataset
         training, validation = read_split(CatalogueSource(dataset, split, reading), reading, seed)
     else:
-        assert images is not None
+        assert images
         path = Path(images).resolve()
         # A .npy or .npz keeps its ending, as it always did.
         name = path.name if path.is_dir() or path.suffix in (".npy", ".npz") else path.stem
