@@ -101,8 +101,6 @@ def main() -> None:
 
     halves = "--encoder", encoder, "--decoder", decoder
     told = run_codec("evaluate", *halves, "--images", new, "--no-formats", "--json")
-        "evaluate", "--encoder", encoder, "--decoder", decoder, "--images", new, "--no-formats", "--json"
-    )
     originals, received = (
         np.stack([read_image(path) for path in image_paths([folder])])
         for folder in (new, receiver / "images")
