@@ -446,7 +446,7 @@ MAPS = [
 UNNAMED = {
     "format": "is not a bundle",
     "version": "format version 1, found None",
-    "kind": "architecture, kind: expected one of convolutional, dense, found None",
+    "kind": "architecture, kind: expected one of convolutional, dense, residual, found None",
 }
 """What is said where a key is missing that all else depends on."""
 
