@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 import codec
 from codec import batching, encoder
+from codec.architecture import Residual
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.quantise import near_edge, quantise
+from tests.conftest import random_pair
 
 Pair = tuple[Encoder, Decoder]
 
@@ -25,6 +27,14 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 @pytest.fixture(scope="module")
 def mnist() -> Pair:
     return codec.load_encoder("mnist"), codec.load_decoder("mnist")
+
+
+@pytest.fixture(scope="module")
+def residual() -> Pair:
+    """Networks so narrow that their sums differ with the batch; those of the default width differ less."""
+    architecture = Residual(filters=8, code_channels=4, qualities=3)
+    bundles = random_pair(architecture, codec.samples.sample_images(), groups=(1, 3, 12))
+    return Encoder(bundles[0]), Decoder(bundles[1])
 
 
 def symbols(pair: Pair, images: NDArray[np.generic], quality: int, effort: int = 0) -> NDArray[np.int32]:
@@ -79,14 +89,28 @@ def test_an_image_on_the_edge_of_rounding_has_one_packet(mnist: Pair, digits: ND
             np.testing.assert_array_equal(in_batches_of(mnist, size, images, quality), whole)
 
 
-def test_without_a_second_look_such_images_would_have_two(
-    mnist: Pair, digits: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+def test_an_image_on_the_edge_of_rounding_has_one_packet_of_a_residual_pair(
+    residual: Pair, digits: NDArray[np.uint8]
 ) -> None:
-    images = np.stack(list(on_edges(mnist[0], digits[:12], 12)))
+    images = np.stack(list(on_edges(residual[0], digits[:12], 2)))
+    whole = symbols(residual, images, 2)
+    for size in (1, 5):
+        np.testing.assert_array_equal(in_batches_of(residual, size, images, 2), whole)
+
+
+@pytest.mark.parametrize(("name", "quality"), [("mnist", 12), ("residual", 2)])
+def test_without_a_second_look_such_images_would_have_two(
+    name: str,
+    quality: int,
+    request: pytest.FixtureRequest,
+    digits: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair: Pair = request.getfixturevalue(name)
+    images = np.stack(list(on_edges(pair[0], digits[:12], quality)))
     monkeypatch.setattr(encoder, "_EDGE", 0.0)
-    assert (
-        in_batches_of(mnist, 1, images, 12) != symbols(mnist, np.repeat(images, 2, axis=0), 12)[::2]
-    ).any()
+    whole = symbols(pair, np.repeat(images, 2, axis=0), quality)[::2]
+    assert (in_batches_of(pair, 1, images, quality) != whole).any()
 
 
 def test_codes_differ_between_batch_sizes_by_far_less_than_is_looked_at_twice(

@@ -388,7 +388,9 @@ def bad_command_lines() -> list[list[str]]:
     lines += [["encode", "digits", "-o", name] for name in ("digits", "gone/x", "empty/x", "n" * 5000)]
     lines += [["decode", "digits.packet", "-o", name] for name in ("empty", "noise/x", "n" * 5000)]
     lines += [["evaluate", "--images", name] for name in odd if name not in ("digits", "digits/0.png")]
-    lines += [["train", "--images", name, "--out", "out"] for name in odd if name != "digits/0.png"]
+    lines += [["train", "--images", name, "--out", "out"] for name in odd if not name.startswith("digits")]
+    lines += [["train", "--images", name, "--out", "out"] for name in ("digits.packet", "digits.packet/x")]
+    lines += [["train", "--images", "digits", "--out", "out", "--batch-size", "128"]]
     lines += [["train", "--images", "digits", "--out", name] for name in ("empty", "noise/x")]
     return lines
 

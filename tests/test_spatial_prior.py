@@ -9,15 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from codec.context_arithmetic import LOG_SCALES
-from codec.decoder import Decoder
-from codec.encoder import Encoder
-from codec.images import pad
 from codec.logistic import nats
-from codec.spatial_context import SpatialPredictor, checkerboard, to_blocks
-from codec.training.export import export_pair
+from codec.spatial_context import SpatialPredictor, checkerboard
 from codec.training.integers import logistic_tables
-from codec.training.loop import objective_for
-from codec.training.settings import Settings, settings_for
 from codec.training.spatial_integers import spatial_context
 from codec.training.spatial_prior import SpatialPrior, spatial_groups
 from tests.conftest import random_spatial_prior
@@ -110,31 +104,3 @@ def test_the_integers_cost_within_a_percent_of_the_float_prior(shape: tuple[int,
             found += bits_of(tables, index, flat[part] - offsets)
             predictor.tell(flat[part])
         assert found == pytest.approx(expected, rel=0.01)
-
-
-def textures(count: int, height: int, width: int, channels: int = 1) -> NDArray[np.uint8]:
-    """Images that are smooth at random: waves of any direction."""
-    rng = np.random.default_rng(5)
-    y, x = np.mgrid[:height, :width][:, None, :, :, None]
-    a, b, phase = rng.uniform(-1, 1, (3, count, 1, 1, channels))
-    waves = np.sin(a * y + b * x + 3 * phase) + rng.normal(0, 0.05, (count, height, width, channels))
-    images: NDArray[np.uint8] = np.rint(127.5 + 100 * waves.clip(-1.2, 1.2)).astype(np.uint8)
-    return images
-
-
-def small_settings(images: NDArray[np.uint8], **options: Any) -> Settings:
-    chosen = {"layers": 1, "filters": 4, "code_channels": 2, "lambdas": (3e2, 1e4), "batch_size": 8}
-    return settings_for(images, "textures", model="residual", **{**chosen, **options})
-
-
-def test_images_of_one_block_make_a_pair_that_takes_any_size() -> None:
-    images = textures(12, 4, 3)
-    settings = small_settings(images, epochs=1)
-    weights = objective_for(settings, 12).initial_weights(pad(images, settings.architecture.alignment))
-    encoder, decoder = export_pair(settings, weights, "textures", images, images[:3])
-    for height, width in ((4, 4), (1, 1), (13, 30)):
-        others = textures(2, height, width)
-        packet = Encoder(encoder).encode(others, quality=1)
-        assert Decoder(decoder).decode(packet).shape == others.shape
-        sent = np.rint(Encoder(encoder).codes(others, quality=1))
-        np.testing.assert_array_equal(to_blocks(Decoder(decoder).symbols(packet)), to_blocks(sent))

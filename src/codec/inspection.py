@@ -237,6 +237,7 @@ def _context(pair: "Pair") -> str:
         return "channel"
     from codec.context import ContextModel
 
-    groups = pair.context.groups
-    what = "the elements before" if isinstance(pair.context, ContextModel) else "the blocks around"
-    return f"{what}, {sum(groups)} in {len(groups)} groups"
+    count, groups = pair.context.elements, len(pair.context.groups)
+    if isinstance(pair.context, ContextModel):
+        return f"the elements before, {count} in {groups} groups"
+    return f"the blocks around, {count} elements in {groups} groups"
