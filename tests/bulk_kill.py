@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -155,10 +155,12 @@ def killing(cluster: LocalCluster, victims: "dict[str, Trap]") -> Iterator[dict[
         for what, trap in victims.items():
             process = trap.wait(given_up)
             trap.put_back()  # for who comes next
-            if what.startswith("worker"):
+            if not what.startswith("worker"):
+                cluster.remove_node_of(process)  # its worker notices in time, and dies with it:
+            with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-            else:
-                cluster.remove_node_of(process)
+            while Path(f"/proc/{process}/fd/0").exists():  # or it would read on when the trap lets go
+                time.sleep(0.01)
             killed[what] = process
             trap.close()
 
