@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Convolutional, Residual, Side
-from codec.bundle import Bundle, Context, Pair, weights_digest
+from codec.bundle import Bundle, Pair, weights_digest
 from codec.context import to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
+from codec.integer_context import IntegerContext
 from codec.quantise import quantise
 from codec.samples import sample_images
 from codec.spatial_context import to_blocks
@@ -68,7 +69,7 @@ def random_pair(
     scale = max(float(codes[0].std()), 1e-3)
     steps = np.stack([np.full(channels, scale * 0.5**q, np.float32) for q in range(qualities)])
     symbols = [quantise(some, row) for some, row in zip(codes, steps, strict=True)]
-    context: Context | None = None
+    context: IntegerContext | None = None
     tables: tuple[tuple[Table, ...], ...]
     if groups and isinstance(architecture, Residual):
         blocks = np.stack([to_blocks(some) for some in symbols])

@@ -7,15 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Convolutional, Dense, Residual
-from codec.bundle import Bundle, Context, Pair, weights_digest
+from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
 from codec.context import ContextModel, from_elements
 from codec.decoder import Decoder
+from codec.integer_context import IntegerContext
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.packet import Chunk, Header
 from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.runs import encode_symbols
+from codec.spatial_context import SpatialContext
 from codec.tables import TOTAL, Table
 from codec.tiles import TILE, tile_count, tiles_along
 from tests import reference_reader
@@ -116,7 +118,7 @@ def random_spatial_bundle(rng: np.random.Generator) -> Bundle:
     weights = random_weights(architecture, "decoder", int(rng.integers(1 << 30)))
     code = architecture.code_channels
     steps = rng.choice([1, 0.5, 3], (qualities, code)).astype(np.float32)
-    context: Context | None = None
+    context: IntegerContext | None = None
     other = rng.random()
     if other < 0.1:
         tables = tuple(tuple(random_table(rng) for _ in range(code)) for _ in range(qualities))
@@ -142,8 +144,9 @@ def random_symbols(
     """Symbols [N, h, w, C] that need the escape never, sometimes or always."""
     if pair.context is not None:
         odd = float(rng.choice([0, 0.1, 1]))
-        if not isinstance(pair.context, ContextModel):
+        if isinstance(pair.context, SpatialContext):
             return likely_symbols(rng, pair.context, pair.tables[0], quality, shape, odd)
+        assert isinstance(pair.context, ContextModel)
         elements = likely(rng, pair.context, pair.tables[0], quality, shape[0], odd)
         return from_elements(elements, pair.code_shape)
     tables = pair.tables[quality]

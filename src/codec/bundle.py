@@ -16,20 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Side
-from codec.context import ContextModel
 from codec.errors import BundleError
+from codec.integer_context import IntegerContext
 from codec.limits import Limits
-from codec.spatial_context import TAPS, SpatialContext
+from codec.spatial_context import SpatialContext
 from codec.tables import Table, pack_tables
 from codec.tiles import TILE, Window, longest_window, look, tiles_along
 
-__all__ = ["Bundle", "Context", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_digest"]
+__all__ = ["Bundle", "Pair", "Weights", "is_bundle", "pack_tensors", "weights_digest"]
 
 FORMAT = "codec bundle"
 VERSION = 1
-
-Context = ContextModel | SpatialContext
-"""What tells each symbol's table where that is not its channel."""
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]
 """Every weight of one half by its name, such as "convolution_0/kernel", in the type that a bundle stores."""
@@ -85,7 +82,7 @@ class Pair:
     tables: tuple[tuple[Table, ...], ...]
     analysis_sha256: bytes
     synthesis_sha256: bytes
-    context: Context | None = None
+    context: IntegerContext | None = None
 
     @property
     def code_shape(self) -> tuple[int, int, int]:
@@ -94,16 +91,18 @@ class Pair:
 
     def takes(self, height: int, width: int) -> bool:
         """Whether the pair can code images of this size."""
-        one_grid = isinstance(self.context, ContextModel)
-        if one_grid and self.architecture.code_shape(height, width) != self.code_shape:
+        if self._one_grid and self.architecture.code_shape(height, width) != self.code_shape:
             return False
         return self.architecture.takes(height, width)
 
     @property
     def takes_any_size(self) -> bool:
         """Whether the pair can code images of every size, and large ones tile by tile."""
-        one_grid = isinstance(self.context, ContextModel)
-        return not one_grid and self.architecture.margin("encoder") is not None
+        return not self._one_grid and self.architecture.margin("encoder") is not None
+
+    @property
+    def _one_grid(self) -> bool:
+        return self.context is not None and self.context.one_grid
 
     def window(self, side: Side, size: tuple[int, int], tile: int) -> tuple[Window, Window]:
         """For rows and columns, what one half looks at to make a tile of a picture of ``size``."""
@@ -115,13 +114,9 @@ class Pair:
     def check_chunk(self, count: int, height: int, width: int, limits: Limits) -> None:
         """Raise ``LimitError`` where a chunk of ``count`` images is over what the limits allow."""
         self.architecture.check_chunk(count, height, width, limits)
-        if isinstance(self.context, ContextModel):
-            values = count * (self.context.elements + self.context.hidden_units)
-            limits.check("chunk_symbols", values, "values of the context model in a chunk")
-        elif self.context is not None:
-            rows, columns, _ = self.architecture.code_shape(height, width)
-            blocks = count * rows * columns // 4
-            values = blocks * (len(TAPS) * self.context.elements + self.context.units)
+        if self.context is not None:
+            rows = self.context.row_count((count, *self.architecture.code_shape(height, width)))
+            values = rows * self.context.values_a_row
             limits.check("chunk_symbols", values, "values of the context model in a chunk")
 
     def check_picture(self, height: int, width: int, limits: Limits) -> None:
@@ -202,10 +197,10 @@ def is_bundle(data: bytes) -> bool:
     return data[1:8] == b"\xa6format" and data[:1] != b"" and data[0] & 0xF0 == 0x80
 
 
-def _pack_context(context: Context) -> dict[str, Any]:
+def _pack_context(context: IntegerContext) -> dict[str, Any]:
     tensors = (_tensor(name, getattr(context, name)) for name in CONTEXT_TENSORS)
     values = dict(zip(CONTEXT_KEYS, (list(context.groups), context.units, *tensors), strict=True))
-    return values if isinstance(context, ContextModel) else {"kind": SPATIAL, **values}
+    return {"kind": SPATIAL, **values} if isinstance(context, SpatialContext) else values
 
 
 def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:

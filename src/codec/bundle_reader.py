@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from codec import bundle as fmt
 from codec.architecture import Architecture, Dense, Residual, Side
-from codec.bundle import Bundle, Context, Pair, Weights, is_bundle, weights_digest
+from codec.bundle import Bundle, Pair, Weights, is_bundle, weights_digest
 from codec.context import ContextModel
 from codec.errors import BundleError, DamagedBundleError, LimitError, WrongSideError
+from codec.integer_context import IntegerContext
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.spatial_context import SpatialContext
 from codec.tables import Table, TableArrays, unpack_tables
@@ -159,9 +160,9 @@ def _read_pair(packed: bytes, limits: Limits) -> Pair:
     return pair
 
 
-def _read_context(value: dict[str, Any], tables: tuple[Table, ...], qualities: int) -> Context:
+def _read_context(value: dict[str, Any], tables: tuple[Table, ...], qualities: int) -> IntegerContext:
     where = "bundle, shared, context"
-    kind: type[ContextModel | SpatialContext] = ContextModel
+    kind: type[IntegerContext] = ContextModel
     if "kind" in value:
         if value["kind"] != fmt.SPATIAL:
             raise BundleError(

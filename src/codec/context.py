@@ -7,149 +7,55 @@ products, in any order and by any library, are exact. Nothing is rounded that a 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.context_arithmetic import (
-    ACTIVATION_MAX,
-    BIAS_MAX,
-    GAIN_MAX,
-    INPUT_GAIN_MAX,
-    SHIFT_MAX,
-    SUM_MAX,
-    Scaling,
-    check_sums,
-    check_tensors,
-    tables_and_offsets,
-)
-from codec.errors import BundleError
+from codec.context_arithmetic import tables_and_offsets
+from codec.integer_context import IntegerContext
 
 __all__ = ["ContextModel", "Predictor", "from_elements", "to_elements"]
 
-_GROUPS_MAX = 64
 
+class ContextModel(IntegerContext):
+    """Of images of one size, whose rows are the elements of an image; a part is a group.
 
-@dataclass(frozen=True, eq=False)
-class ContextModel:
-    """The integers, for Q qualities, D elements in G groups, and U hidden units a group.
-
-    Attributes:
-        groups: elements of each group, in coding order.
-        units: U, hidden units that each group but the last adds for the groups behind it.
-        weights: int8, flat, for each group but the first: its new hidden units' matrix [elements before, U],
-            then its outputs' [elements before + hidden units before and new, 2 x elements of the group],
-            means first.
-        input_gain: int32 [Q, D].
-        hidden_bias: int32 [Q, G - 1, U].
-        hidden_shift: int32 [G - 1, U].
-        output_gain: int32 [Q, 2, D], for means and scales.
-        output_bias: int32 [Q, 2, D].
-        table_index: int32 [scales, 16]: which table goes with a scale and with the sixteenths of a mean.
+    Group g sees the elements of the groups before it, and the hidden units that these added and its own.
     """
 
-    groups: tuple[int, ...]
-    units: int
-    weights: NDArray[np.int8]
-    input_gain: NDArray[np.int32]
-    hidden_bias: NDArray[np.int32]
-    hidden_shift: NDArray[np.int32]
-    output_gain: NDArray[np.int32]
-    output_bias: NDArray[np.int32]
-    table_index: NDArray[np.int32]
-
-    @property
-    def elements(self) -> int:
-        """D."""
-        return sum(self.groups)
+    parts_of_group = 1
+    part_name = "group"
+    one_grid = True
 
     @property
     def hidden_units(self) -> int:
         """Of all groups together."""
         return (len(self.groups) - 1) * self.units
 
-    @cached_property
-    def flat_index(self) -> NDArray[np.uint16]:
-        """``table_index`` with one axis: there are at most 2^16 tables, and few bits sort faster."""
-        return self.table_index.ravel().astype(np.uint16)
+    @property
+    def values_a_row(self) -> int:
+        return self.elements + self.hidden_units
 
-    def scaling(self, quality: int) -> tuple[Scaling, ...]:
-        """The numbers of each group at a quality, in the types that its sums meet them in."""
-        if quality not in self._scalings:
-            self._scalings[quality] = tuple(
-                self._scaling(quality, number, slice(end - size, end))
-                for number, (size, end) in enumerate(zip(self.groups, accumulate(self.groups), strict=True))
-            )
-        return self._scalings[quality]
-
-    def _scaling(self, quality: int, number: int, columns: slice) -> Scaling:
-        hidden = slice(max(number - 1, 0), number)  # none for group 0
-        return Scaling.of(
-            columns,
-            self.input_gain[quality, columns],
-            self.hidden_bias[quality, hidden],
-            self.hidden_shift[hidden],
-            self.output_gain[quality, :, columns],
-            self.output_bias[quality, :, columns],
-            len(self.table_index),
-        )
-
-    @cached_property
-    def _scalings(self) -> dict[int, tuple[Scaling, ...]]:
-        """Those made so far; two threads may make the same ones."""
-        return {}
-
-    @cached_property
-    def matrices(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
-        """For each group but the first the matrix of its hidden units and that of its outputs, float32."""
-        return tuple(
-            (hidden.astype(np.float32), outputs.astype(np.float32)) for hidden, outputs in self._integers()
-        )
-
-    def _integers(self) -> Iterator[tuple[NDArray[np.int8], NDArray[np.int8]]]:
-        """The same as int8, over the memory of the weights."""
-        start = before = 0
-        for number, (last, size) in enumerate(pairwise(self.groups), 1):
-            before += last
-            shapes = ((before, self.units), (before + number * self.units, 2 * size))
-            pair = []
-            for rows, columns in shapes:
-                pair.append(self.weights[start : start + rows * columns].reshape(rows, columns))
-                start += rows * columns
-            yield pair[0], pair[1]
-
-    @staticmethod
-    def weight_count(groups: tuple[int, ...], units: int) -> int:
-        """How many weights there are for such groups."""
-        total = before = 0
+    @classmethod
+    def shapes(cls, groups: tuple[int, ...], units: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        before = 0
         for number, (last, size) in enumerate(pairwise(groups), 1):
             before += last
-            total += before * units + (before + number * units) * 2 * size
-        return total
+            yield (before, units), (before + number * units, 2 * size)
 
-    def check(self, tables: int, qualities: int) -> None:
-        """Raise ``BundleError`` unless all is as specified, for so many tables and qualities."""
-        groups, units, count = len(self.groups), self.units, self.elements
-        if not 1 <= groups <= _GROUPS_MAX or min(self.groups) < 1 or units < 1:
-            raise BundleError(f"context: expected 1 to {_GROUPS_MAX} groups of at least 1 element")
-        check_tensors(
-            self,
-            {
-                "weights": ((self.weight_count(self.groups, units),), -ACTIVATION_MAX, ACTIVATION_MAX),
-                "input_gain": ((qualities, count), 0, INPUT_GAIN_MAX),
-                "hidden_bias": ((qualities, groups - 1, units), -SUM_MAX, SUM_MAX),
-                "hidden_shift": ((groups - 1, units), 0, SHIFT_MAX),
-                "output_gain": ((qualities, 2, count), 0, GAIN_MAX),
-                "output_bias": ((qualities, 2, count), -BIAS_MAX, BIAS_MAX),
-            },
-            tables,
-        )
-        for number, (hidden, outputs) in enumerate(self._integers()):
-            check_sums(hidden, self.hidden_bias[:, number], outputs, f"group {number + 1}")
+    def row_count(self, shape: tuple[int, int, int, int]) -> int:
+        return shape[0]
+
+    def to_rows(self, symbols: NDArray[np.int32]) -> NDArray[np.int32]:
+        return to_elements(symbols, self.elements)
+
+    def from_rows(self, rows: NDArray[np.int32], shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
+        return from_elements(rows, shape[1:])
+
+    def predictor(self, quality: int, shape: tuple[int, int, int, int]) -> "Predictor":
+        return Predictor(self, quality, shape[0])
 
 
 class Predictor:

@@ -235,9 +235,7 @@ def _bundle(data: bytes, limits: Limits) -> BundleReport:
 def _context(pair: "Pair") -> str:
     if pair.context is None:
         return "channel"
-    from codec.context import ContextModel
-
     count, groups = pair.context.elements, len(pair.context.groups)
-    if isinstance(pair.context, ContextModel):
+    if pair.context.one_grid:
         return f"the elements before, {count} in {groups} groups"
     return f"the blocks around, {count} elements in {groups} groups"

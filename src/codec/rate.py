@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.bundle import Pair
-from codec.runs import predictor_for, rows_of_elements
 from codec.tables import Table
 
 __all__ = ["symbol_bits"]
@@ -61,8 +60,9 @@ def symbol_bits(symbols: NDArray[np.int32], pair: Pair, quality: int) -> NDArray
         bits = rows[quality].of(symbols, np.arange(symbols.shape[-1]))
         summed: NDArray[np.float64] = bits.reshape(len(symbols), -1).sum(1)
         return summed
-    elements = rows_of_elements(symbols, pair.context)
-    predictor = predictor_for(pair.context, quality, symbols.shape)
+    elements = pair.context.to_rows(symbols)
+    count, height, width, channels = symbols.shape
+    predictor = pair.context.predictor(quality, (count, height, width, channels))
     total = np.zeros(len(elements))
     for part in predictor.parts():
         index, offsets = predictor.tables()

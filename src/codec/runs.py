@@ -10,17 +10,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.bundle import Context, Pair
-from codec.context import ContextModel, Predictor, from_elements, to_elements
+from codec.bundle import Pair
 from codec.entropy import RunDecoder, RunEncoder, Runs, TableRow
 from codec.errors import DamagedPacketError
 from codec.quantise import SYMBOL_MAX, SYMBOL_MIN
-from codec.spatial_context import SpatialPredictor, from_blocks, to_blocks
 
-__all__ = ["decode_symbols", "encode_symbols", "predictor_for", "rows_of_elements"]
+__all__ = ["decode_symbols", "encode_symbols"]
 
-_CELLS = 4
-"""Cells in a block."""
 _rows: WeakKeyDictionary[Pair, tuple[TableRow, ...]] = WeakKeyDictionary()
 """The tables of each pair in use, as the coders take them; two threads may make the same ones."""
 
@@ -33,8 +29,9 @@ def encode_symbols(symbols: NDArray[np.int32], pair: Pair, quality: int) -> byte
         runs = Runs.equal(symbols.shape[-1], math.prod(symbols.shape[:-1]))
         coder.encode(tables, runs, np.moveaxis(symbols, -1, 0).ravel())
     else:
-        elements = rows_of_elements(symbols, pair.context)
-        predictor = predictor_for(pair.context, quality, symbols.shape)
+        elements = pair.context.to_rows(symbols)
+        count, height, width, channels = symbols.shape
+        predictor = pair.context.predictor(quality, (count, height, width, channels))
         for part in predictor.parts():
             index, offsets = predictor.tables()
             values = elements[part]
@@ -57,10 +54,9 @@ def decode_symbols(
     if pair.context is None:
         symbols = decoder.decode(tables, Runs.equal(channels, math.prod(shape)))
         return np.ascontiguousarray(np.moveaxis(symbols.reshape(channels, *shape), 0, -1))
-    of_symbols = (*shape, channels)
-    rows = shape[0] if isinstance(pair.context, ContextModel) else math.prod(shape) // _CELLS
-    elements = np.empty((rows, pair.context.elements), np.int32)
-    predictor = predictor_for(pair.context, quality, of_symbols)
+    context, of_symbols = pair.context, (*shape, channels)
+    elements = np.empty((context.row_count(of_symbols), context.elements), np.int32)
+    predictor = context.predictor(quality, of_symbols)
     for part in predictor.parts():
         index, offsets = predictor.tables()
         order, runs = _runs(index)
@@ -70,24 +66,7 @@ def decode_symbols(
         predictor.tell(elements[part])
     if len(elements) and not SYMBOL_MIN <= elements.min() <= elements.max() <= SYMBOL_MAX:
         raise DamagedPacketError("payload: expected symbols of 16 bits, found one beyond")
-    if isinstance(pair.context, ContextModel):
-        return from_elements(elements, of_symbols[1:])
-    return from_blocks(elements.reshape(shape[0], shape[1] // 2, shape[2] // 2, -1))
-
-
-def rows_of_elements(symbols: NDArray[np.int32], context: Context) -> NDArray[np.int32]:
-    """Symbols [N, h, w, C] as a row of elements for each image or, with a spatial context, for each block."""
-    if isinstance(context, ContextModel):
-        return to_elements(symbols, context.elements)
-    return to_blocks(symbols).reshape(-1, context.elements)
-
-
-def predictor_for(context: Context, quality: int, shape: tuple[int, ...]) -> Predictor | SpatialPredictor:
-    """For symbols of ``shape`` [N, h, w, C]."""
-    count, rows, columns, _ = shape
-    if isinstance(context, ContextModel):
-        return Predictor(context, quality, count)
-    return SpatialPredictor(context, quality, (count, rows // 2, columns // 2))
+    return context.from_rows(elements, of_symbols)
 
 
 def _row(pair: Pair, quality: int) -> TableRow:

@@ -9,27 +9,13 @@ all is zero.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.context_arithmetic import (
-    ACTIVATION_MAX,
-    BIAS_MAX,
-    GAIN_MAX,
-    INPUT_GAIN_MAX,
-    SHIFT_MAX,
-    SUM_MAX,
-    Scaling,
-    check_sums,
-    check_tensors,
-    tables_and_offsets,
-)
-from codec.errors import BundleError
+from codec.context_arithmetic import tables_and_offsets
+from codec.integer_context import IntegerContext
 
 __all__ = ["SIDES", "TAPS", "SpatialContext", "SpatialPredictor", "checkerboard", "from_blocks", "to_blocks"]
 
@@ -37,97 +23,27 @@ TAPS = tuple((row, column) for row in range(3) for column in range(3))
 """The block and those around it, as offsets from the one above to the left, in a pass's order of inputs."""
 SIDES = (1, 3, 5, 7)
 """Of these the blocks above, to the left, to the right and below: those of the other parity."""
-_GROUPS_MAX = 64
+_CELLS = 4
+"""Cells in a block."""
 
 
-@dataclass(frozen=True, eq=False)
-class SpatialContext:
-    """The integers, for Q qualities, D elements a block in G groups, and U hidden units a pass.
+class SpatialContext(IntegerContext):
+    """Of images of any size, whose rows are the elements of a block; a part is a pass.
 
     Pass p = 2 g + parity codes group g. It has r inputs: for each group before its own, for each of the nine
     blocks, the group's elements; then, if it is odd, for each of the four blocks beside, its own group's.
-
-    Attributes:
-        groups: elements of each group, in coding order.
-        units: U.
-        weights: int8, flat, for each pass but the first: its hidden units' matrix [r, U], then its outputs'
-            [r + U, 2 x elements of the group], means first.
-        input_gain: int32 [Q, D].
-        hidden_bias: int32 [Q, 2 G - 1, U].
-        hidden_shift: int32 [2 G - 1, U].
-        output_gain: int32 [Q, 2, 2, D], by parity, for means and scales.
-        output_bias: int32 [Q, 2, 2, D].
-        table_index: int32 [scales, 16]: which table goes with a scale and with the sixteenths of a mean.
     """
 
-    groups: tuple[int, ...]
-    units: int
-    weights: NDArray[np.int8]
-    input_gain: NDArray[np.int32]
-    hidden_bias: NDArray[np.int32]
-    hidden_shift: NDArray[np.int32]
-    output_gain: NDArray[np.int32]
-    output_bias: NDArray[np.int32]
-    table_index: NDArray[np.int32]
+    parts_of_group = 2
+    part_name = "pass"
+    one_grid = False
 
     @property
-    def elements(self) -> int:
-        """D."""
-        return sum(self.groups)
+    def values_a_row(self) -> int:
+        return len(TAPS) * self.elements + self.units
 
-    @cached_property
-    def flat_index(self) -> NDArray[np.uint16]:
-        """``table_index`` with one axis: there are at most 2^16 tables, and few bits sort faster."""
-        return self.table_index.ravel().astype(np.uint16)
-
-    def scaling(self, quality: int) -> tuple[Scaling, ...]:
-        """The numbers of each pass at a quality, in the types that its sums meet them in."""
-        if quality not in self._scalings:
-            columns = [
-                slice(end - size, end) for size, end in zip(self.groups, accumulate(self.groups), strict=True)
-            ]
-            self._scalings[quality] = tuple(
-                self._scaling(quality, number, columns[number // 2]) for number in range(2 * len(self.groups))
-            )
-        return self._scalings[quality]
-
-    def _scaling(self, quality: int, number: int, columns: slice) -> Scaling:
-        hidden = slice(max(number - 1, 0), number)  # none for pass 0
-        return Scaling.of(
-            columns,
-            self.input_gain[quality, columns],
-            self.hidden_bias[quality, hidden],
-            self.hidden_shift[hidden],
-            self.output_gain[quality, number % 2, :, columns],
-            self.output_bias[quality, number % 2, :, columns],
-            len(self.table_index),
-        )
-
-    @cached_property
-    def _scalings(self) -> dict[int, tuple[Scaling, ...]]:
-        """Those made so far; two threads may make the same ones."""
-        return {}
-
-    @cached_property
-    def matrices(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
-        """For each pass but the first the matrix of its hidden units and that of its outputs, float32."""
-        return tuple(
-            (hidden.astype(np.float32), outputs.astype(np.float32)) for hidden, outputs in self._integers()
-        )
-
-    def _integers(self) -> Iterator[tuple[NDArray[np.int8], NDArray[np.int8]]]:
-        """The same as int8, over the memory of the weights."""
-        start = 0
-        for shapes in self._shapes(self.groups, self.units):
-            pair = []
-            for rows, columns in shapes:
-                pair.append(self.weights[start : start + rows * columns].reshape(rows, columns))
-                start += rows * columns
-            yield pair[0], pair[1]
-
-    @staticmethod
-    def _shapes(groups: tuple[int, ...], units: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-        """Of each pass but the first the shapes of its two matrices."""
+    @classmethod
+    def shapes(cls, groups: tuple[int, ...], units: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
         before = 0
         for number, size in enumerate(groups):
             for parity in (0, 1):
@@ -136,32 +52,19 @@ class SpatialContext:
                     yield (inputs, units), (inputs + units, 2 * size)
             before += size
 
-    @staticmethod
-    def weight_count(groups: tuple[int, ...], units: int) -> int:
-        """How many weights there are for such groups."""
-        return sum(
-            rows * columns for shapes in SpatialContext._shapes(groups, units) for rows, columns in shapes
-        )
+    def row_count(self, shape: tuple[int, int, int, int]) -> int:
+        return shape[0] * shape[1] * shape[2] // _CELLS
 
-    def check(self, tables: int, qualities: int) -> None:
-        """Raise ``BundleError`` unless all is as specified, for so many tables and qualities."""
-        groups, units, count = len(self.groups), self.units, self.elements
-        if not 1 <= groups <= _GROUPS_MAX or min(self.groups) < 1 or units < 1:
-            raise BundleError(f"context: expected 1 to {_GROUPS_MAX} groups of at least 1 element")
-        check_tensors(
-            self,
-            {
-                "weights": ((self.weight_count(self.groups, units),), -ACTIVATION_MAX, ACTIVATION_MAX),
-                "input_gain": ((qualities, count), 0, INPUT_GAIN_MAX),
-                "hidden_bias": ((qualities, 2 * groups - 1, units), -SUM_MAX, SUM_MAX),
-                "hidden_shift": ((2 * groups - 1, units), 0, SHIFT_MAX),
-                "output_gain": ((qualities, 2, 2, count), 0, GAIN_MAX),
-                "output_bias": ((qualities, 2, 2, count), -BIAS_MAX, BIAS_MAX),
-            },
-            tables,
-        )
-        for number, (hidden, outputs) in enumerate(self._integers()):
-            check_sums(hidden, self.hidden_bias[:, number], outputs, f"pass {number + 1}")
+    def to_rows(self, symbols: NDArray[np.int32]) -> NDArray[np.int32]:
+        return to_blocks(symbols).reshape(-1, self.elements)
+
+    def from_rows(self, rows: NDArray[np.int32], shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
+        count, height, width, _ = shape
+        return from_blocks(rows.reshape(count, height // 2, width // 2, -1))
+
+    def predictor(self, quality: int, shape: tuple[int, int, int, int]) -> "SpatialPredictor":
+        count, height, width, _ = shape
+        return SpatialPredictor(self, quality, (count, height // 2, width // 2))
 
 
 class SpatialPredictor:

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Dense, Side
-from codec.bundle import Bundle, Context, Pair, weights_digest
+from codec.bundle import Bundle, Pair, weights_digest
 from codec.context import to_elements
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.evaluation import evaluate
 from codec.images import pad
+from codec.integer_context import IntegerContext
 from codec.quantise import quantise
 from codec.spatial_context import to_blocks
 from codec.tables import Table
@@ -36,7 +37,7 @@ _PROBE_IMAGES = 1000
 _RANGE_IMAGES = 1000
 """Images that the ranges of the context model's integers are found on, for each quality."""
 
-_Made = tuple[NDArray[np.float32], tuple[tuple[Table, ...], ...], Context | None]
+_Made = tuple[NDArray[np.float32], tuple[tuple[Table, ...], ...], IntegerContext | None]
 """Quantiser steps, tables and, where there is one, the context model."""
 
 
@@ -115,7 +116,7 @@ class _Exporter:
         images = training[picked[: images_within(_RANGE_IMAGES, training.shape)]]
         found = [quantise(encoder.codes(images, quality=q), steps[q]) for q in range(qualities)]
         shape = RateDistortion(self.settings, steps=1).prior(elements)
-        context: Context
+        context: IntegerContext
         if isinstance(shape, SpatialPrior):
             blocks = np.stack([to_blocks(symbols) for symbols in found])
             context = spatial_context(prior, shape.groups, shape.units, blocks, self.settings.seed)
