@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from codec.bulk import sources, tfds
+from codec.bulk import sources
 from codec.bulk.plan import Shard, cut, listing_digest
 from codec.bulk.sources import ArrayFile, Folder, Parquet, Record, Source, TensorflowDataset, open_source
 from codec.errors import DatasetError, FileError, ImageError, MissingExtraError, OptionError
@@ -185,7 +185,7 @@ def test_a_npy_is_mapped(tmp_path: Path) -> None:
     [
         (np.zeros((2, 8, 8), np.float32), "found float32"),
         (np.zeros((0, 8, 8), np.uint8), r"found uint8 \(0, 8, 8\)"),
-        (np.array([{}]), "not a .npy of a plain array"),
+        (np.array([{}]), "not a NumPy file of plain arrays"),
     ],
     ids=["floats", "none", "objects"],
 )
@@ -200,11 +200,15 @@ def test_a_dataset_is_read_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     records = [{"image": image, "label": np.int64(i)} for i, image in enumerate(images)]
     asked = []
 
-    def data_source(name: str, split: str) -> list[dict[str, Any]]:
-        asked.append((name, split))
-        return records
+    class Builder:
+        def __init__(self, name: str) -> None:
+            self.name = name
 
-    monkeypatch.setattr(tfds, "data_source", data_source)
+        def as_data_source(self, split: str) -> list[dict[str, Any]]:
+            asked.append((self.name, split))
+            return records
+
+    monkeypatch.setattr(sources, "dataset_builder", Builder)
     sources._dataset.cache_clear()
     source: Any = open_source("digits:test")
     assert source == TensorflowDataset("digits:test")
@@ -219,8 +223,10 @@ def test_a_dataset_is_read_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dataset_that_is_not_prepared_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    with pytest.raises(DatasetError, match="no_such_dataset:test: cannot be read"):
-        tfds.data_source("no_such_dataset", "test")
+    with pytest.raises(DatasetError, match=r"mnist:test: cannot be read .* set TFDS_DATA_DIR"):
+        sources._dataset("mnist:test")
+    with pytest.raises(DatasetError, match="no_such_dataset: tensorflow-datasets has none"):
+        sources._dataset("no_such_dataset:test")
 
 
 @pytest.mark.parametrize("missing", ["pyarrow", "tensorflow_datasets"])
@@ -231,7 +237,7 @@ def test_a_missing_library_is_told_with_what_installs_it(
     extra = {"pyarrow": "bulk", "tensorflow_datasets": "train"}[missing]
     (tmp_path / "one.parquet").write_bytes(b"")
     with pytest.raises(MissingExtraError, match=rf"pip install 'split-codec\[{extra}\]'"):
-        list(Parquet(str(tmp_path)).listing()) if missing == "pyarrow" else tfds.data_source("mnist", "test")
+        list(Parquet(str(tmp_path)).listing()) if missing == "pyarrow" else sources._dataset("mnist:other")
 
 
 def test_a_source_that_is_nothing_is_told(tmp_path: Path) -> None:

@@ -369,7 +369,7 @@ def test_a_dataset_of_mixed_sizes_and_another_feature_is_cut_into_tiles(
         for i in range(3)
     ]
     builder = Records(features, records)
-    monkeypatch.setattr(tfds, "builder", lambda name, file_format: builder)
+    monkeypatch.setattr(tfds, "builder", lambda name, **options: builder)
     with pytest.raises(DatasetError) as caught:
         load_dataset("x", "train")
     assert str(caught.value) == (

@@ -5,7 +5,7 @@ paths and names alone, so that it can be pickled and sent to another machine tha
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.errors import CodecError, DatasetError, FileError, ImageError, MissingExtraError, OptionError
+from codec.datasources import dataset_builder, first_line, numpy_file, parquet_file
+from codec.errors import CodecError, DatasetError, FileError, ImageError, OptionError
 from codec.files import read_bytes
-from codec.imagefiles import IMAGE_SUFFIXES, decode_image
+from codec.imagefiles import IMAGE_SUFFIXES, decode_image, nested_files
 from codec.limits import DEFAULT_LIMITS
 
 __all__ = ["ArrayFile", "Folder", "Parquet", "Record", "Source", "TensorflowDataset", "open_source"]
@@ -85,7 +86,7 @@ class Parquet:
 
     def listing(self) -> Iterator[tuple[str, int]]:
         for path in _files(self.path, {".parquet"}):
-            with _parquet(path) as file:
+            with parquet_file(path, "bulk") as file:
                 if self.column not in file.schema_arrow.names:
                     raise DatasetError(
                         f"{path}: expected a column {self.column!r}, found {file.schema_arrow.names}"
@@ -94,7 +95,7 @@ class Parquet:
 
     def read(self, name: str, start: int, stop: int, columns: Sequence[str]) -> Iterator[Record]:
         path = Path(self.path, name) if name != "." else Path(self.path)
-        with _parquet(path) as file:
+        with parquet_file(path, "bulk") as file:
             for column in columns:
                 if column not in file.schema_arrow.names:
                     raise OptionError(
@@ -155,15 +156,15 @@ class ArrayFile:
 def open_source(source: str, column: str = "image") -> Source:
     """The source that a path names, or else ``NAME:SPLIT`` of a dataset.
 
-    A file that ends in .npy or .parquet is one; a folder that has a .parquet file anywhere in it is Parquet,
-    any other is a folder of image files.
+    A file that ends in .npy or .parquet is one; a folder that has .parquet files in it and no image files is
+    Parquet, any other is a folder of image files.
 
     Raises:
         FileError: no such path, and no dataset's name either.
     """
     path = str(Path(source).resolve())
     if Path(path).is_dir():
-        if next(_files(path, {".parquet"}), None):
+        if not nested_files(Path(path), IMAGE_SUFFIXES) and nested_files(Path(path), [".parquet"]):
             return Parquet(path, column)
         return Folder(path)
     suffix = Path(path).suffix.lower()
@@ -178,24 +179,9 @@ def open_source(source: str, column: str = "image") -> Source:
     raise FileError(f"{source}: no such file or folder, and no dataset's NAME:SPLIT")
 
 
-def _files(root: str, suffixes: "frozenset[str] | set[str]") -> Iterator[Path]:
-    """The files with these endings in a folder and the folders in it, by path, or the one file itself.
-
-    Names that begin with a dot are passed over, and so are links to folders: they could lead in circles.
-    """
-    if not Path(root).is_dir():
-        yield Path(root)
-        return
-    try:
-        with os.scandir(root) as found:
-            entries = sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
-    except OSError as error:
-        raise FileError(f"{root}: cannot be read: {error.strerror}") from None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry.path, suffixes)
-        elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
-            yield Path(entry.path)
+def _files(root: str, suffixes: Iterable[str]) -> list[Path]:
+    """The files with these endings in a folder and the folders in it, by path, or the one file itself."""
+    return nested_files(Path(root), suffixes) if Path(root).is_dir() else [Path(root)]
 
 
 def _relative(path: Path, root: str) -> str:
@@ -230,22 +216,6 @@ def _plain(value: Any, column: str) -> Value:
     raise OptionError(f"metadata: expected text or numbers in {column!r}, found {type(value).__name__}")
 
 
-def _parquet(path: Path) -> Any:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path}: pyarrow is not installed ({error}); run: pip install 'split-codec[bulk]'"
-        ) from None
-    try:
-        return parquet.ParquetFile(path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or _first_line(error)}") from None
-    except pyarrow.ArrowException as error:
-        raise DatasetError(f"{path}: not a Parquet file: {_first_line(error)}") from None
-
-
 def _rows(file: Any, start: int, stop: int, columns: list[str]) -> Iterator[dict[str, Any]]:
     """The rows from ``start`` to ``stop``, reading no row group that has none of them."""
     before = 0
@@ -262,27 +232,26 @@ def _rows(file: Any, start: int, stop: int, columns: list[str]) -> Iterator[dict
 
 
 @lru_cache(4)
-def _dataset(name: str) -> Any:
-    from codec.bulk.tfds import data_source
-
-    return data_source(*name.split(":"))
+def _dataset(source: str) -> Any:
+    """The records of a prepared split, by number, as dictionaries."""
+    name, split = source.split(":")
+    builder = dataset_builder(name)
+    try:
+        return builder.as_data_source(split=split)
+    except Exception as error:  # tfds raises many kinds here
+        raise DatasetError(
+            f"dataset {source}: cannot be read ({first_line(error)}); set TFDS_DATA_DIR to a folder with a "
+            "copy that `codec train` or tensorflow-datasets has prepared"
+        ) from None
 
 
 @lru_cache(4)
 def _mapped(path: str) -> NDArray[np.uint8]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise DatasetError(f"{path}: not a .npy of a plain array: {_first_line(error)}") from None
-    if array.dtype != np.uint8 or array.ndim not in (3, 4) or 0 in array.shape:
-        raise DatasetError(
-            f"{path}: expected uint8 images shaped [N,H,W] or [N,H,W,C], found {array.dtype} {array.shape}"
-        )
-    images: NDArray[np.uint8] = array
-    return images
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    with numpy_file(Path(path)) as array:
+        if array.dtype != np.uint8 or array.ndim not in (3, 4) or 0 in array.shape:
+            raise DatasetError(
+                f"{path}: expected uint8 images shaped [N,H,W] or [N,H,W,C], found {array.dtype} "
+                f"{array.shape}"
+            )
+        images: NDArray[np.uint8] = array
+        return images

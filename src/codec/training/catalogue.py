@@ -1,6 +1,5 @@
 """The data sets of tensorflow-datasets that have a feature of images, in their own order."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from codec.conversion import Converted, plain_arrays
-from codec.errors import CodecError, DatasetError, MissingExtraError
-from codec.training.sources import Images, Reading, Shape, first_line
+from codec.datasources import dataset_builder, first_line
+from codec.errors import CodecError, DatasetError
+from codec.training.sources import Images, Reading, Shape
 
 __all__ = ["CatalogueSource"]
 
@@ -24,21 +24,9 @@ class CatalogueSource:
     """
 
     def __init__(self, name: str, split: str, reading: Reading) -> None:
-        logging.getLogger("absl").setLevel(logging.ERROR)
-        try:
-            import tensorflow_datasets as tfds
-        except ImportError as error:
-            raise MissingExtraError(
-                f"dataset {name}: tensorflow-datasets is not installed ({error}); "
-                "run: pip install 'split-codec[train]'"
-            ) from None
-        try:
-            builder = tfds.builder(name, file_format="array_record")
-        except Exception as error:  # tfds raises many kinds here, among them ones of optional packages
-            raise DatasetError(
-                f"dataset {name}: tensorflow-datasets has none it can open by this name "
-                f"({first_line(error)}); see its catalogue, or train on your own images with --images"
-            ) from None
+        builder = dataset_builder(name)
+        import tensorflow_datasets as tfds
+
         try:
             self._records = builder.as_data_source(split=split)
         except Exception as first:

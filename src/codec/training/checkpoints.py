@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from codec.datasources import first_line
 from codec.errors import FileError, TrainingError
 from codec.files import write_bytes
 
@@ -92,7 +93,7 @@ class Checkpoints:
             self._manager.save(step, args=ocp.args.StandardSave(values))
         except Exception as error:  # orbax and the stores under it raise many kinds
             full = os.strerror(ENOSPC)
-            reason = full if full in str(error) else _first_line(error)
+            reason = full if full in str(error) else first_line(error)
             raise FileError(
                 f"{self._manager.directory}: checkpoint {step} cannot be written: {reason}"
             ) from None
@@ -114,7 +115,3 @@ class Checkpoints:
         """Release the folder. Every save has ended before, so that what orbax says here is of no use."""
         with suppress(Exception):
             self._manager.close()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -13,6 +13,7 @@ from types import FrameType
 import jax
 from jax.experimental import multihost_utils
 
+from codec.datasources import first_line
 from codec.errors import TrainingError
 
 __all__ = ["join", "part", "stop_together", "stopping_together"]
@@ -44,7 +45,7 @@ def join(coordinator: str, processes: int, process: int) -> None:
             heartbeat_timeout_seconds=_HEARTBEAT_S,
         )
     except RuntimeError as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise TrainingError(
             f"--coordinator {coordinator}: process {process} of {processes} cannot meet the others: {reason}"
         ) from None

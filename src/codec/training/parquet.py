@@ -9,17 +9,17 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from codec.conversion import Converted, plain_arrays
-from codec.errors import CodecError, DatasetError, FileError, ImageError, MissingExtraError
+from codec.datasources import parquet_file
+from codec.errors import CodecError, DatasetError, ImageError
 from codec.imagefiles import decode_image, image_shape
 from codec.limits import DEFAULT_LIMITS
-from codec.training.sources import Images, Reading, Shape, first_line
+from codec.training.sources import Images, Reading, Shape
 
 __all__ = ["ParquetSource"]
 
@@ -38,19 +38,11 @@ class ParquetSource:
     """
 
     def __init__(self, name: str, paths: Sequence[Path], reading: Reading) -> None:
-        try:
-            import pyarrow.parquet
-        except ImportError as error:
-            raise MissingExtraError(
-                f"{name}: PyArrow, which reads Parquet, is not installed ({error}); "
-                "run: pip install 'split-codec[train]'"
-            ) from None
         self.name, self._paths, self._convert = name, paths, reading.convert
-        self._open = pyarrow.parquet.ParquetFile
         self._rows = []
         shapes = set()
         for path in paths:
-            with self._opened(path) as file:
+            with parquet_file(path, "train") as file:
                 self._column = reading.column or _found(path, file.schema_arrow)
                 shapes.add(_tensor_shape(path, file.schema_arrow, self._column))
                 self._rows.append(file.metadata.num_rows)
@@ -91,7 +83,7 @@ class ParquetSource:
         for path, rows in zip(self._paths, self._rows, strict=True):
             at = first
             first += rows
-            with self._opened(path) as file:
+            with parquet_file(path, "train") as file:
                 for batch in file.iter_batches(_batch_rows(file, rows), columns=[self._column]):
                     end = at + batch.num_rows
                     stop = ahead
@@ -102,19 +94,6 @@ class ParquetSource:
                     for row, value in zip(inside, values, strict=True):
                         yield f"{path}, row {at + row - (first - rows)}", value
                     at, ahead = end, stop
-
-    @contextmanager
-    def _opened(self, path: Path) -> Iterator[Any]:
-        """The file; what PyArrow raises, here and inside the block, becomes ours."""
-        try:
-            with self._open(path) as file:
-                yield file
-        except (CodecError, MemoryError):
-            raise
-        except Exception as error:  # its own kinds, and Python's; of damage too it may say OSError
-            if isinstance(error, OSError) and error.errno is not None:
-                raise FileError(f"{path}: cannot be read: {error.strerror}") from None
-            raise DatasetError(f"{path}: not a Parquet file that can be read: {first_line(error)}") from None
 
 
 def _batch_rows(file: Any, rows: int) -> int:

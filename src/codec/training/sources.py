@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from codec.conversion import Converted, plain_arrays
+from codec.datasources import numpy_file
 from codec.errors import CodecError, DatasetError, FileError, OptionError
 from codec.imagefiles import IMAGE_SUFFIXES, image_shape, nested_files, read_image
 
-__all__ = ["ArraySource", "Images", "Reading", "Shape", "Source", "first_line", "open_source"]
+__all__ = ["ArraySource", "Images", "Reading", "Shape", "Source", "open_source"]
 
 Images = NDArray[np.uint8]
 Shape = tuple[int, int, int]
@@ -150,27 +151,19 @@ def open_source(path: str | Path, reading: Reading) -> Source:
 
 
 def _array(path: Path, reading: Reading) -> NDArray[Any]:
-    try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
+    with numpy_file(path) as loaded:
         if isinstance(loaded, np.ndarray):
             if reading.column is not None:
                 raise OptionError(f"column: {path} holds one array, which has no name")
             return _checked(path, loaded, reading)
-        with loaded:
-            names = loaded.files
-            name = reading.column or next((n for n in _ARRAYS if n in names), None)
-            if name not in names and (name is not None or len(names) != 1):
-                raise DatasetError(
-                    f"{path}: expected one array or one called {name or 'images'!r}, found {sorted(names)}; "
-                    "name one with --column"
-                )
-            return _checked(path, loaded[name or names[0]], reading)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (CodecError, MemoryError):
-        raise
-    except Exception as error:  # zipfile, zlib and NumPy's own parser each raise their own
-        raise DatasetError(f"{path}: not a NumPy file of plain arrays: {first_line(error)}") from None
+        names = loaded.files
+        name = reading.column or next((n for n in _ARRAYS if n in names), None)
+        if name not in names and (name is not None or len(names) != 1):
+            raise DatasetError(
+                f"{path}: expected one array or one called {name or 'images'!r}, found {sorted(names)}; "
+                "name one with --column"
+            )
+        return _checked(path, loaded[name or names[0]], reading)
 
 
 def _checked(path: Path, array: NDArray[Any], reading: Reading) -> NDArray[Any]:
@@ -189,8 +182,3 @@ def _checked(path: Path, array: NDArray[Any], reading: Reading) -> NDArray[Any]:
             f"{array.shape}, which seems to be [N,C,H,W]; save array.transpose(0, 2, 3, 1)"
         )
     return array[..., None] if array.ndim == 3 else array
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what a library said."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
