@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.codecs import Measurable, Pixels
+from benchmarks.denoising.run import measure_denoising
 from benchmarks.domains.data import Domain
 from benchmarks.domains.run import chosen_domains, measure_domains
 from benchmarks.gallery import draw_gallery
@@ -36,7 +37,7 @@ from codec.training.data import load_dataset, load_training, sample_digits
 
 ROOT = Path(__file__).parent.parent
 _CACHE = ROOT / ".bench-cache"
-_SECTIONS = ("rate", "bjontegaard", "gallery", "domains", *SPEED, "report")
+_SECTIONS = ("rate", "bjontegaard", "gallery", "denoising", "domains", *SPEED, "report")
 _GROUPS = {"speed": (*SPEED, "report"), "domains": ("domains", "report")}
 _WITHOUT_MNIST = {"domains", "report"}
 _QUICK_TRAINING = 2000
@@ -135,6 +136,8 @@ def run(
             found = codecs(training, _CACHE / "learned", quick=quick)
             shown = [codec for codec in found if not only or codec.name in only]
             put(draw_gallery(shown, sample_images()[..., 0], out))
+        elif section == "denoising":
+            measure_denoising(images, training, put, out, quick=quick)
         elif section == "domains":
             known = results.values.get("domains", {})
             measure_domains(domains, known, put, _CACHE / "domains", out, quick=quick)

@@ -25,6 +25,7 @@ from benchmarks.curves import (
     section_rows,
     setting_of,
 )
+from benchmarks.denoising.told import denoising_parts
 from benchmarks.document import Chart, Heading, Part, Picture, Table, Text, markdown
 from benchmarks.domains.told import domain_parts
 from benchmarks.sections import SECTIONS, Column, figure, made_by, number, plain, setting_number, table_of
@@ -219,6 +220,7 @@ def parts(results: Results, folder: Path) -> Iterator[Part]:
     yield Text("Made from `results.json` by `python -m benchmarks.report`.")
     yield from _verdict(results)
     yield from _rate(results, folder)
+    yield from denoising_parts(results, folder)
     yield from domain_parts(results, folder)
     for section, told in SECTIONS.items():
         yield Heading(2, told.heading)
@@ -242,12 +244,15 @@ def all_measurements(results: Results) -> Iterator[Part]:
 def write_report(folder: Path) -> None:
     """Draw the picture of, and write the report on, results.json in ``folder``, next to it."""
     # They load matplotlib, which the tables need not.
+    from benchmarks.denoising.pictures import draw_curves as draw_denoising
     from benchmarks.domains.pictures import draw_curves
     from benchmarks.rate_distortion import draw_rows, save
 
     results = read_results(folder / RESULTS_FILE.name)
     if rows := section_rows(results, "rate"):
         save(draw_rows(rows), folder / PICTURE)
+    if rows := section_rows(results, "denoising"):
+        draw_denoising(rows, folder)
     for entry in results.get("domains", {}).get("domains", ()):
         name = entry["domain"]
         own = [row for row in section_rows(results, "domains") if row["domain"] == name]

@@ -17,7 +17,7 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "article": ("straight-through", {"model": "article", "qualities": 2, "batch_size": 64, "filters": 4}),
     "distortion": (
         "distortion",
-        {"objective": "distortion", "batch_size": 64, "filters": 4, "noise": 0.2},
+        {"objective": "distortion", "batch_size": 64, "filters": 4, "noise": (0.2, 0.2)},
     ),
 }
 """Phase of the objective, and what ``settings_for`` is given."""

@@ -127,7 +127,7 @@ def alone(folder: Path, epochs: int, *, resume: bool = False) -> Path:
         filters=4,
         code_channels=4,
         batch_size=16,
-        noise=0.2,
+        noise=(0.2, 0.2),
         learning_rate=0.01,
         epochs=epochs,
     )

@@ -164,7 +164,7 @@ def test_training_lowers_the_loss_from_its_start(settings: Settings, data: Datas
     images = jnp.asarray(padded, jnp.float32) / 255
 
     def loss(weights: Weights) -> float:
-        return objective.figures(np.asarray(objective.validate(weights, images))).loss
+        return objective.figures(np.asarray(objective.validate(weights, images, images))).loss
 
     before = loss(objective.initial_weights(padded))
     assert loss(trained(settings, data, tmp_path)) < 0.99 * before

@@ -60,7 +60,7 @@ def test_one_epoch_from_a_trained_pair_beats_one_from_nothing(data: Dataset, tmp
 
     def psnr(settings: Settings, folder: str) -> float:
         weights = trained(settings, data, tmp_path / folder)
-        return objective.figures(np.asarray(objective.validate(weights, images))).psnr[0]
+        return objective.figures(np.asarray(objective.validate(weights, images, images))).psnr[0]
 
     warm = psnr(DISTORTION, "warm")
     assert warm > psnr(replace(DISTORTION, start=None), "cold") + 5
@@ -73,7 +73,7 @@ def test_a_start_for_rate_and_distortion_keeps_the_pictures(data: Dataset) -> No
 
     def psnr(start: Weights | None) -> float:
         weights = objective.initial_weights(data.training, start)
-        return objective.figures(np.asarray(objective.validate(weights, images))).psnr[-1]
+        return objective.figures(np.asarray(objective.validate(weights, images, images))).psnr[-1]
 
     assert psnr(start_from_pair(RATED)) > max(20, psnr(None) + 5)
 

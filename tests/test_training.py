@@ -35,7 +35,7 @@ from codec.training.step import State, initial_state, train_step
 from tests.conftest import same, trained
 
 SMALL = Convolutional(code_channels=4, layers=2, filters=4)
-SETTINGS = Settings(architecture=SMALL, epochs=3, batch_size=16, noise=0.2, seed=3, learning_rate=0.01)
+SETTINGS = Settings(architecture=SMALL, epochs=3, batch_size=16, noise=(0.2, 0.2), seed=3, learning_rate=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def one_step(data: Dataset, settings: Settings) -> Weights:
 
 
 def test_a_batch_in_parts_takes_the_step_of_the_whole(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = replace(SETTINGS, noise=0.0)
+    settings = replace(SETTINGS, noise=(0.0, 0.0))
     whole = one_step(data, settings)
     monkeypatch.setattr(Distortion, "part_images", 6)  # parts of 6, 5 and 5
     parts = one_step(data, settings)
@@ -188,8 +188,8 @@ def test_checkpoints_of_another_run_are_not_overwritten_nor_gone_on_with(
     run(once, data, tmp_path, resume=False, console=quiet)
     with pytest.raises(TrainingError, match=r"holds the checkpoints of an earlier run.*--resume"):
         run(once, data, tmp_path, resume=False, console=quiet)
-    with pytest.raises(TrainingError, match=r"noise was 0\.2, is now 0\.0"):
-        run(replace(once, noise=0.0), data, tmp_path, resume=True, console=quiet)
+    with pytest.raises(TrainingError, match=r"noise was \[0\.2, 0\.2\], is now \[0\.0, 0\.0\]"):
+        run(replace(once, noise=(0.0, 0.0)), data, tmp_path, resume=True, console=quiet)
     with pytest.raises(TrainingError, match=r"expected a run to resume, found none; leave out --resume"):
         run(once, data, tmp_path / "other", resume=True, console=quiet)
 
@@ -281,7 +281,8 @@ def test_the_losses_are_those_of_the_textbook() -> None:
         ({"epochs": 0}, "epochs: expected at least 1"),
         ({"batch_size": 0}, "batch_size: expected at least 1"),
         ({"learning_rate": 0.0}, "learning rate: expected a positive number"),
-        ({"noise": float("nan")}, "noise: expected 0 or more"),
+        ({"noise": (0.0, float("nan"))}, "noise: expected 0 or more"),
+        ({"noise": (0.5, 0.2)}, "noise: expected 0 or more, or a rising range, found 0.5:0.2"),
         ({"seed": -1}, "seed: expected 0 to"),
     ],
 )

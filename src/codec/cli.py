@@ -312,8 +312,13 @@ def train(
         str, typer.Option(help="bce (binary cross-entropy), mse or l1; for distortion alone.")
     ] = "bce",
     noise: Annotated[
-        float, typer.Option(help="Standard deviation of noise on the input; the article's is 0.4.")
-    ] = 0.0,
+        str | None,
+        typer.Option(
+            metavar="D | LOW:HIGH",
+            help="Standard deviation of noise on the input, or a range that each image's is drawn from; the "
+            "images stay the target. The article's is 0.4.",
+        ),
+    ] = None,
     augment: Annotated[
         float | None,
         typer.Option(help="Share of images warped in each epoch; 0.3 for dense if left out, else 0."),
@@ -379,7 +384,7 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         loss=loss,
-        noise=noise,
+        noise=_noise(noise),
         augment=augment,
         code_channels=code_channels,
         layers=layers,
@@ -400,6 +405,17 @@ def train(
     except InterruptedRunError as stop:
         typer.echo(f"codec: {stop}", err=True)
         raise typer.Exit(130) from None
+
+
+def _noise(text: str | None) -> tuple[float, float] | None:
+    """The range of ``--noise``."""
+    if text is None:
+        return None
+    low, colon, high = text.partition(":")
+    try:
+        return float(low), float(high if colon else low)
+    except ValueError:
+        raise OptionError(f"--noise: expected a number or LOW:HIGH, found {text!r}") from None
 
 
 def _lambdas(text: str | None, qualities: int | None) -> tuple[float, ...] | None:
@@ -434,9 +450,22 @@ def evaluate(
     quality: Annotated[str, typer.Option("--quality", "-q", help="A number, or all.")] = "all",
     effort: EffortOption = 0,
     trust: TrustOption = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="Encode the images with noise of this standard deviation, on the scale of 0 to 1, and count "
+            "errors from the images as they are.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     formats: Annotated[
-        bool, typer.Option("--formats/--no-formats", help="Whether image formats are measured beside it.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--formats/--no-formats",
+            help="Whether image formats are measured beside it; if left out they are, but for --noise.",
+        ),
+    ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
@@ -448,18 +477,30 @@ def evaluate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure rate, distortion and speed for each quality, beside image formats; warn of unlike images."""
-    from codec.cli_evaluate import report
+    """Measure rate, distortion and speed for each quality, beside image formats; warn of unlike images.
+
+    A shipped pair is measured on the test images of its own dataset if none are named.
+    """
+    from codec.cli_evaluate import Noise, report
     from codec.decoder import load_decoder
     from codec.encoder import load_encoder
+    from codec.loading import pretrained
 
-    if plot is not None and not formats:
+    if noise is not None and (formats or plot is not None):
+        raise OptionError(
+            "--noise: image formats keep noise, and do not go beside it; leave out --formats and --plot"
+        )
+    if plot is not None and formats is False:
         raise OptionError("--plot: a chart of formats; leave out --no-formats")
+    added = None if noise is None else Noise(noise, seed)
     trusted = trust or None
     sender, receiver = load_encoder(encoder, trusted=trusted), load_decoder(decoder, trusted=trusted)
     chosen = _qualities(quality, sender)
     tile, channels = tile_size(crop, crops), sender.bundle.pair.architecture.image_channels
     options = {"convert": convert, "channels": channels, "crop": tile, "crops": crops, "column": column}
+    if not dataset and not images and encoder in pretrained():
+        dataset = str(sender.bundle.provenance["dataset"])
+        tell(f"measuring on {dataset}, {split}")
     pixels = _evaluation_images(dataset, split, images, options)
     report(
         sender,
@@ -467,7 +508,8 @@ def evaluate(
         pixels,
         chosen,
         effort=effort,
-        formats=formats,
+        noise=added,
+        formats=noise is None if formats is None else formats,
         count=sample,
         plot=plot,
         as_json=as_json,

@@ -5,8 +5,9 @@ object a line, as ``docs/evaluating.md`` has it; a warning on standard error; a 
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,31 @@ from codec.decoder import Decoder
 from codec.domain import Domain, read_domain
 from codec.domain_summary import DomainSummary, summarise, warning
 from codec.encoder import Encoder
-from codec.errors import BundleError
-from codec.evaluation import Measurement, evaluate, image_errors
+from codec.errors import BundleError, OptionError
+from codec.evaluation import Measurement, evaluate, image_errors, pixel_errors, psnr
 from codec.inspection import json_values
+from codec.noise import noisy
 from codec.terminal import say, tell
 
-__all__ = ["report"]
+__all__ = ["Noise", "report"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise as ``codec.noise.noisy`` makes it.
+
+    Attributes:
+        deviation: standard deviation, on the scale of 0 to 1.
+        seed: of the noise.
+    """
+
+    deviation: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.deviation < math.inf:
+            raise OptionError(f"--noise: expected 0 or more, found {self.deviation}")
+
 
 _HEAD = "quality  bytes/image  bits/pixel  PSNR dB     MAE  encode/s  decode/s"
 
@@ -36,6 +56,7 @@ def report(
     qualities: Sequence[int],
     *,
     effort: int = 0,
+    noise: Noise | None = None,
     formats: bool = True,
     count: int | None = None,
     plot: Path | None = None,
@@ -44,13 +65,15 @@ def report(
     """Measure and print.
 
     Args:
+        noise: that the images are encoded with; errors are counted from the images without it.
         formats: whether image formats are measured too.
         count: images that they are measured on, at the most; None is ``codec.comparison.sample``'s choice.
         plot: where a chart of them goes.
     """
     if plot is not None:
         from codec.comparison_chart import draw  # told before any work if matplotlib is missing
-    images = _measurable(images, encoder)
+    targets = _measurable(images, encoder)
+    images = targets if noise is None else noisy(targets, noise.deviation, noise.seed)
     domain = _domain(encoder)
     summaries: list[DomainSummary] = []
     measured: list[Measurement] = []
@@ -59,15 +82,31 @@ def report(
     def compare(quality: int, decoded: NDArray[np.uint8]) -> None:
         if domain is not None and distances is not None:
             bits = encoder.image_bits(images, quality=quality) / (images.shape[1] * images.shape[2])
-            errors = image_errors(images, decoded)
+            errors = image_errors(targets, decoded)
             summaries.append(summarise(domain, quality, bits, distances, errors))
 
     if not as_json:
         say(_HEAD)
-    for m in evaluate(encoder, decoder, images, qualities, effort, on_decoded=compare):
+    for m in evaluate(encoder, decoder, images, qualities, effort, on_decoded=compare, targets=targets):
         measured.append(m)
         if not as_json:
             say(_line(m))
+    beside: list[dict[str, Any] | None] = [None] * len(measured)
+    if noise is not None:
+        without = list(evaluate(encoder, decoder, targets, qualities, effort))
+        before = psnr(pixel_errors(targets, images)[0])
+        beside = [
+            {
+                **asdict(noise),
+                "input_psnr": before,
+                "clean_bytes_per_image": clean.bytes_per_image,
+                "clean_psnr": clean.psnr,
+            }
+            for clean in without
+        ]
+        if not as_json:
+            for line in _noise_lines(noise, before, measured, without):
+                say(line)
     points, curves = [], []
     if formats:
         shown = sample(images, count)
@@ -79,7 +118,7 @@ def report(
         if plot is not None:
             draw(points, curves, f"{encoder.bundle.name}, {len(shown):,} images", plot)
     if as_json:
-        for values in _objects(measured, points, curves, summaries):
+        for values in _objects(measured, beside, points, curves, summaries):
             say(json.dumps(json_values(values), allow_nan=False))
     text = warning(summaries)
     if text is not None:
@@ -112,8 +151,26 @@ def _line(m: Measurement) -> str:
     )
 
 
+def _noise_lines(
+    noise: Noise, before: float, measured: Sequence[Measurement], without: Sequence[Measurement]
+) -> Iterator[str]:
+    """What the noise costs: each quality beside itself on the images without it."""
+    yield ""
+    yield (
+        f"noise of standard deviation {noise.deviation:g} leaves the images {before:.2f} dB; "
+        "PSNR counts from the images without it"
+    )
+    yield "quality  bytes/image  without noise   more  PSNR dB  without noise"
+    for m, clean in zip(measured, without, strict=True):
+        yield (
+            f"{m.quality:7}  {m.bytes_per_image:11.2f}  {clean.bytes_per_image:13.2f}  "
+            f"{m.bytes_per_image / clean.bytes_per_image - 1:+5.0%}  {m.psnr:7.2f}  {clean.psnr:13.2f}"
+        )
+
+
 def _objects(
     measured: Sequence[Measurement],
+    noises: Sequence[dict[str, Any] | None],
     points: Sequence[PairPoint],
     curves: Sequence[PeerCurve],
     summaries: Sequence[DomainSummary],
@@ -133,10 +190,11 @@ def _objects(
             {
                 "kind": "quality",
                 **asdict(m),
+                "noise": noise,
                 "formats": compared.get(m.quality),
                 "domain": by_quality.get(m.quality),
             }
-            for m in measured
+            for m, noise in zip(measured, noises, strict=True)
         ),
         *({"kind": "format", **asdict(curve)} for curve in curves),
     ]

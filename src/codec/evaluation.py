@@ -57,10 +57,13 @@ def evaluate(
     qualities: Sequence[int],
     effort: int = 0,
     on_decoded: Callable[[int, NDArray[np.uint8]], None] | None = None,
+    targets: NDArray[np.uint8] | None = None,
 ) -> Iterator[Measurement]:
     """Encode uint8 ``images`` [N, H, W, C] to one packet and decode it, for each quality.
 
     Args:
+        targets: what errors are counted from, where that is not ``images`` themselves: of noisy images the
+            clean ones.
         on_decoded: told each quality and what became of the images.
 
     Raises:
@@ -76,7 +79,7 @@ def evaluate(
         done = perf_counter()
         if on_decoded is not None:
             on_decoded(quality, decoded)
-        squared, absolute = pixel_errors(images, decoded)
+        squared, absolute = pixel_errors(images if targets is None else targets, decoded)
         pixels = images.shape[0] * images.shape[1] * images.shape[2]
         yield Measurement(
             quality=quality,

@@ -59,8 +59,8 @@ class Distortion:
         error = jnp.mean((jax.nn.sigmoid(logits) - targets) ** 2)
         return loss, jnp.stack([jnp.float32(1), loss, error]) * len(targets)
 
-    def validate(self, weights: Weights, images: Array) -> Array:
-        return self.loss("distortion", weights, images, images, jax.random.key(0))[1]
+    def validate(self, weights: Weights, inputs: Array, targets: Array) -> Array:
+        return self.loss("distortion", weights, inputs, targets, jax.random.key(0))[1]
 
     def reconstruct(self, weights: Weights, images: Array) -> Array:
         architecture = self.settings.architecture

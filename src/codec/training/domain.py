@@ -50,13 +50,21 @@ class DomainRecorder:
         encoder: of the pair.
         training: uint8 [N, H, W, C]; what images of the domain look like is taken from these.
         measured: validation images, of which rate, distortion and distance are recorded.
+        targets: what the decoder should make of them.
     """
 
-    def __init__(self, encoder: Encoder, training: NDArray[np.uint8], measured: NDArray[np.uint8]) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        training: NDArray[np.uint8],
+        measured: NDArray[np.uint8],
+        targets: NDArray[np.uint8],
+    ) -> None:
         self.encoder = encoder
         picked = np.random.default_rng(0).permutation(len(training))[:_SEEN_IMAGES]
         self._appearance = Appearance.of(training[picked])
         self._measured = measured
+        self._targets = targets
         self._rates: list[Spread] = []
         self._errors: list[Spread] = []
 
@@ -65,7 +73,7 @@ class DomainRecorder:
         pixels = self._measured.shape[1] * self._measured.shape[2]
         bits = self.encoder.image_bits(self._measured, quality=quality)
         self._rates.append(Spread.of(bits / pixels))
-        self._errors.append(Spread.of(image_errors(self._measured, decoded)))
+        self._errors.append(Spread.of(image_errors(self._targets, decoded)))
 
     def done(self, images: str) -> Domain:
         """The record of all qualities; ``images`` says of which."""
@@ -81,7 +89,7 @@ def measure_domain(
     images: str,
 ) -> Domain:
     """The record of a pair that is there already; the arguments are ``DomainRecorder``'s."""
-    recorder = DomainRecorder(encoder, training, measured)
+    recorder = DomainRecorder(encoder, training, measured, measured)
     for _ in evaluate(encoder, decoder, measured, range(encoder.qualities), on_decoded=recorder.add):
         pass
     return recorder.done(images)

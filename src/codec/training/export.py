@@ -96,7 +96,7 @@ class _Exporter:
         report("calibrating quantiser steps")
         encoder, decoder = self.probe(QUALITIES)
         images = _sample(training, self.settings)
-        codes = Encoder(encoder).codes(images)
+        codes = Encoder(encoder).codes(self.settings.noised(images))
         probed = images_within(_PROBE_IMAGES, images.shape)
         steps = calibrate_steps(Decoder(decoder), images[:probed], codes[:probed], self.weights["synthesis"])
         report("counting symbols")
@@ -113,7 +113,7 @@ class _Exporter:
             steps = np.exp(np.asarray(self.weights["steps"]["log_step"], np.float32))
         encoder = Encoder(probe)
         picked = np.random.default_rng(self.settings.seed).permutation(len(training))
-        images = training[picked[: images_within(_RANGE_IMAGES, training.shape)]]
+        images = self.settings.noised(training[picked[: images_within(_RANGE_IMAGES, training.shape)]])
         found = [quantise(encoder.codes(images, quality=q), steps[q]) for q in range(qualities)]
         shape = RateDistortion(self.settings, steps=1).prior(elements)
         context: IntegerContext
@@ -134,14 +134,17 @@ class _Exporter:
             return
         report("measuring what steered rounding gains")
         images = training[np.random.default_rng(self.settings.seed).permutation(len(training))]
-        measured = measure_feedback(architecture, self.weights, lambdas, images)
+        images = images[:_RANGE_IMAGES]
+        noised = self.settings.noised(images)
+        measured = measure_feedback(architecture, self.weights, lambdas, noised)
         self._halves["encoder"] |= {f"feedback/{name}": values for name, values in measured.items()}
         encoder, decoder = self.bundles(made)
-        some = images[:_RANGE_IMAGES]
         costs = [
             [8 * m.bytes_per_image + lambdas[m.quality] * m.mse for m in rows]
             for rows in (
-                evaluate(Encoder(encoder), Decoder(decoder), some, range(len(lambdas)), effort)
+                evaluate(
+                    Encoder(encoder), Decoder(decoder), noised, range(len(lambdas)), effort, targets=images
+                )
                 for effort in (0, 1)
             )
         ]
@@ -170,7 +173,8 @@ def export_pair(
     exporter.measure_feedback(made, training, report)
 
     report("measuring")
-    measured = measurable(validation, settings.architecture)
+    targets = measurable(validation, settings.architecture)
+    measured = settings.noised(targets)
     estimates = _estimate(settings, weights, measured) if rated else None
     provenance: dict[str, Any] = {
         "name": settings.name,
@@ -180,9 +184,9 @@ def export_pair(
         "qualities": [],
     }
     encoder, decoder = exporter.bundles(made, provenance)
-    domain = DomainRecorder(Encoder(encoder), training, measured)
-    qualities = range(encoder.pair.qualities)
-    for m in evaluate(domain.encoder, Decoder(decoder), measured, qualities, on_decoded=domain.add):
+    domain = DomainRecorder(Encoder(encoder), settings.noised(training), measured, targets)
+    halves, qualities = (domain.encoder, Decoder(decoder)), range(encoder.pair.qualities)
+    for m in evaluate(*halves, measured, qualities, on_decoded=domain.add, targets=targets):
         found: dict[str, Any] = {
             "psnr": round(m.psnr, 3),
             "bytes_per_image": round(m.bytes_per_image, 3),
@@ -212,4 +216,5 @@ def _sample(training: NDArray[np.uint8], settings: Settings) -> NDArray[np.uint8
 def _estimate(settings: Settings, weights: dict[str, Any], images: NDArray[np.uint8]) -> tuple[float, ...]:
     """Bytes an image that the float prior expects, for each quality."""
     objective = RateDistortion(settings, steps=1)
-    return validate(objective, weights, pad(images, settings.architecture.alignment)).bytes_per_image
+    padded = pad(images, settings.architecture.alignment)
+    return validate(objective, weights, padded, padded).bytes_per_image

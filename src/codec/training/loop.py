@@ -84,19 +84,30 @@ def objective_for(settings: Settings, training_images: int) -> Objective:
 
 
 @partial(jax.jit, static_argnums=0)
-def _validate_batch(objective: Objective, weights: Weights, images: Array) -> Array:
-    return objective.validate(weights, to_float(images))
+def _validate_batch(objective: Objective, weights: Weights, inputs: Array, targets: Array) -> Array:
+    return objective.validate(weights, to_float(inputs), to_float(targets))
 
 
-def validate(objective: Objective, weights: Weights, images: np.ndarray, *others: Weights) -> Figures:
-    """The objective's figures over clean images; ``others`` are the weights on more devices."""
-    size = images_within(_VALIDATION_BATCH, images.shape)
-    batches = [images[start : start + size] for start in range(0, len(images), size)]
+def validate(
+    objective: Objective, weights: Weights, inputs: np.ndarray, targets: np.ndarray, *others: Weights
+) -> Figures:
+    """The objective's figures over padded images uint8 [N, H, W, C].
+
+    Args:
+        inputs: what the analysis sees.
+        targets: what the synthesis should make of it.
+        others: the weights on more devices.
+    """
+    size = images_within(_VALIDATION_BATCH, inputs.shape)
+    batches = [slice(start, start + size) for start in range(0, len(inputs), size)]
     copies = [weights, *others]
     sums = []
     for start in range(0, len(batches), len(copies)):
         turn = zip(copies, batches[start : start + len(copies)], strict=False)
-        begun = [_validate_batch(objective, copy, jnp.asarray(batch)) for copy, batch in turn]
+        begun = [
+            _validate_batch(objective, copy, jnp.asarray(inputs[batch]), jnp.asarray(targets[batch]))
+            for copy, batch in turn
+        ]
         sums += [np.asarray(found, np.float64) for found in begun]
     return objective.figures(np.sum(sums, axis=0))
 
@@ -187,7 +198,8 @@ def train(
     training = pad(data.training, alignment)
     batches = len(training) // settings.batch_size
     objective = objective_for(settings, len(training))
-    validation = pad(_spread_over(data.validation, objective.validation_images), alignment)
+    shown = _spread_over(data.validation, objective.validation_images)
+    targets, inputs = pad(shown, alignment), pad(settings.noised(shown), alignment)
     found = resume and checkpoints is not None and checkpoints.newest is not None
     going_on = bool(devices.from_first(np.array(found)))
     start = start_from_pair(settings) if settings.start and not going_on else None
@@ -231,7 +243,7 @@ def train(
                 step=int(state.step),
                 images_per_s=rate,
                 training=objective.figures(np.asarray(state.sums, np.float64)),
-                validation=validate(objective, trained[0], validation, *trained[1:]),
+                validation=validate(objective, trained[0], inputs, targets, *trained[1:]),
             )
             if not np.isfinite([metrics.training.loss, metrics.validation.loss]).all():
                 raise TrainingError(f"epoch {epoch + 1}: the loss is no longer finite; lower --learning-rate")

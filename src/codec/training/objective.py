@@ -70,8 +70,8 @@ class Objective(Protocol):
         """A scalar to minimise, and a vector of sums over the batch that ``figures`` understands."""
         ...
 
-    def validate(self, weights: Weights, images: Array) -> Array:
-        """The vector of sums for clean float images [N, H, W, C], without anything random."""
+    def validate(self, weights: Weights, inputs: Array, targets: Array) -> Array:
+        """The vector of sums for float images [N, H, W, C], without anything random."""
         ...
 
     def reconstruct(self, weights: Weights, images: Array) -> Array:

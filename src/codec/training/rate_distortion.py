@@ -249,11 +249,11 @@ class RateDistortion:
         by_quality = jax.nn.one_hot(quality, self.qualities)
         return jnp.concatenate([by_quality.sum(0), bits @ by_quality, error @ by_quality])
 
-    def validate(self, weights: Weights, images: Array) -> Array:
+    def validate(self, weights: Weights, inputs: Array, targets: Array) -> Array:
         def at(quality: Array) -> Array:
-            qualities = jnp.full(len(images), quality)
-            bits, decoded = self._bits_and_images("rounded", weights, images, qualities)
-            return self._sums(bits, squared_error(decoded, images), qualities)
+            qualities = jnp.full(len(inputs), quality)
+            bits, decoded = self._bits_and_images("rounded", weights, inputs, qualities)
+            return self._sums(bits, squared_error(decoded, targets), qualities)
 
         sums: Array = jax.lax.map(at, jnp.arange(self.qualities)).sum(0)
         return sums

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from codec.architecture import Architecture, Convolutional, Dense, Residual
 from codec.errors import DatasetError, OptionError
+from codec.noise import noisy
 
 __all__ = ["LOSS_NAMES", "MODELS", "OBJECTIVES", "Settings", "model_for", "settings_for", "spread"]
 
@@ -53,7 +54,8 @@ class Settings:
         epochs: passes over the training images; they are also the length of the rate-distortion schedule.
         batch_size: images in one step; an incomplete last batch is left out, of other images each epoch.
         learning_rate: Adam's, at its highest.
-        noise: standard deviation of Gaussian noise on the input, clipped to 0..1; the target stays clean.
+        noise: least and largest standard deviation of Gaussian noise on the input, clipped to 0..1; drawn
+            for each image, the target stays clean.
         augment: share of the training images that is warped anew in each epoch, but for the last quarter.
         seed: of the weights, the order of the images, their warps and the noise.
         loss: one of ``LOSS_NAMES``; of the distortion objective.
@@ -69,7 +71,7 @@ class Settings:
     epochs: int = 50
     batch_size: int = 128
     learning_rate: float = 1e-3
-    noise: float = 0.0
+    noise: tuple[float, float] = (0.0, 0.0)
     augment: float = 0.0
     seed: int = 0
     loss: str = "bce"
@@ -86,8 +88,9 @@ class Settings:
                 raise OptionError(f"{name}: expected at least 1, found {getattr(self, name)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise OptionError(f"learning rate: expected a positive number, found {self.learning_rate}")
-        if not (math.isfinite(self.noise) and self.noise >= 0):
-            raise OptionError(f"noise: expected 0 or more, found {self.noise}")
+        least, most = self.noise
+        if not 0 <= least <= most < math.inf:
+            raise OptionError(f"noise: expected 0 or more, or a rising range, found {least:g}:{most:g}")
         if not 0 <= self.augment <= 1:
             raise OptionError(f"augment: expected 0 to 1, found {self.augment}")
         if not 0 <= self.seed < 1 << 31:
@@ -113,9 +116,20 @@ class Settings:
                     f"found {len(self.lambdas)}"
                 )
 
+    def noised(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 ``images`` [N, H, W, C] with the noise of the run: the same at each call."""
+        if not any(self.noise):
+            return images
+        deviations = np.random.default_rng([self.seed, 2]).uniform(*self.noise, len(images))
+        return noisy(images, deviations, [self.seed, 3])
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values."""
-        return asdict(self) | {"architecture": self.architecture.to_dict(), "lambdas": list(self.lambdas)}
+        return asdict(self) | {
+            "architecture": self.architecture.to_dict(),
+            "lambdas": list(self.lambdas),
+            "noise": list(self.noise),
+        }
 
 
 def model_for(
@@ -168,6 +182,7 @@ def settings_for(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     augment: float | None = None,
+    noise: tuple[float, float] | None = None,
     any_size: bool = False,
     **others: Any,
 ) -> Settings:
@@ -233,6 +248,7 @@ def settings_for(
         batch_size=batch_size,
         learning_rate=_LEARNING_RATES[objective] if learning_rate is None else learning_rate,
         augment=(_AUGMENT if model == "dense" else 0.0) if augment is None else augment,
+        noise=noise or (0.0, 0.0),
         **others,
     )
 

@@ -41,7 +41,7 @@ def initial_state(objective: Objective, images: np.ndarray, start: Weights | Non
     """Fresh weights, or those of a trained pair, and a fresh optimiser for training on uint8 ``images``."""
     weights = objective.initial_weights(images, start)
     sums = jax.eval_shape(
-        objective.validate, weights, jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.float32)
+        objective.validate, weights, *2 * [jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.float32)]
     )
     return State(weights, objective.optimiser().init(weights), jnp.int32(0), jnp.zeros(sums.shape))
 
@@ -58,9 +58,11 @@ def _gradients(
     targets = to_float(images)
     inputs = targets
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed + 1), place[0]), place[1])
-    if settings.noise:
-        inputs = inputs + settings.noise * jax.random.normal(key, inputs.shape)
-        inputs = jnp.clip(inputs, 0, 1)
+    least, most = settings.noise
+    if most:
+        share = jax.random.uniform(jax.random.fold_in(key, 2), (len(inputs), 1, 1, 1))
+        deviation = least + (most - least) * share
+        inputs = jnp.clip(inputs + deviation * jax.random.normal(key, inputs.shape), 0, 1)
     (_, sums), gradients = jax.value_and_grad(
         lambda weights: objective.loss(phase, weights, inputs, targets, jax.random.fold_in(key, 1)),
         has_aux=True,
