@@ -1,10 +1,10 @@
 """The tables of the documents, made from the committed results.
 
     python -m benchmarks.tables            prints them
-    python -m benchmarks.tables --write    puts them into README.md, between their markers
+    python -m benchmarks.tables --write    puts them into the documents, between their markers
 
-What enters: the sections ``rate`` and ``domains`` of results/results.json, which ``python -m benchmarks``
-makes.
+What enters: the sections ``rate``, ``denoising`` and ``domains`` of results/results.json, which
+``python -m benchmarks`` makes.
 """
 
 import re
@@ -21,6 +21,7 @@ from benchmarks.curves import (
     read_results,
     section_rows,
 )
+from benchmarks.denoising.told import denoising_table
 from benchmarks.document import Table, markdown_table
 from benchmarks.domains.told import domains_table
 from benchmarks.report import USUAL
@@ -29,6 +30,8 @@ from benchmarks.verdict import named, ordered
 from codec.loading import pretrained
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "denoising.md")
+"""Those that hold tables."""
 _PEERS = ("PCA", "TensorFlow Compression", "CompressAI")
 """How the names of the linear and learned peers of the main table start."""
 _LOSSLESS_BEST = 3
@@ -131,7 +134,8 @@ def _plain(one: Curve) -> str:
 def with_tables(text: str) -> str:
     """``text`` with every marked table made anew: <!-- table: NAME --> ... <!-- end -->.
 
-    NAME is a pair's, ``main`` for the comparison at equal PSNR, or ``domains`` for new domains' promises.
+    NAME is a pair's, ``main`` for the comparison at equal PSNR, ``domains`` for new domains' promises, or
+    ``denoising``.
     """
     return re.sub(
         r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)",
@@ -143,17 +147,17 @@ def with_tables(text: str) -> str:
 
 def _named_table(name: str) -> str:
     results = read_results()
-    tables = {"main": main_table, "domains": domains_table}
+    tables = {"main": main_table, "domains": domains_table, "denoising": denoising_table}
     return tables[name](results) if name in tables else pair_table(results, name)
 
 
 def main() -> None:
-    """Print the tables, or put them into README.md."""
-    readme = ROOT / "README.md"
+    """Print the tables, or put them into the documents."""
     if "--write" in sys.argv[1:]:
-        readme.write_text(with_tables(readme.read_text()))
+        for document in DOCUMENTS:
+            document.write_text(with_tables(document.read_text()))
         return
-    for name in ("main", *pretrained()):
+    for name in ("main", "denoising", *pretrained()):
         print(f"{name}\n\n{_named_table(name)}\n")
 
 

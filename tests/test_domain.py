@@ -249,8 +249,9 @@ DIGESTS = {
     "article": "99fcde2d8b7c9f5e6e0c44f44a0fe9b7b62fa2401b8e336b08ce79c8e4927961",
     "article-rd": "8fb0e9c6c42a528ad7ca1ea3463dc4c9214b0863e07bcbf86944f20c45bf3a57",
     "mnist": "c69ecb0d53fd3956361fac87aea6336ae21a0d47689d5b22f04b09fd5f1ede0a",
+    "mnist-denoise": "940226777549a1763d459c4ec2f7de5961a76f8ee6cf6d5ee72b1ae05e71574b",
 }
-"""Of each pair, over its tables, its steps and both halves' weights, before there were records."""
+"""Of each pair, over its tables, its steps and both halves' weights."""
 
 
 @pytest.mark.parametrize("name", pretrained())

@@ -59,5 +59,18 @@ def test_a_folder_of_digits_becomes_archives_and_pictures_again(tmp_path: Path) 
     assert received == [f"{i:03}.png" for i in range(100)]
 
 
+def test_noisy_digits_come_out_clean(tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / "denoise.py"), "--noise", "0.4", "--out", "out.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("│")[1:-1] for line in done.stdout.splitlines() if line.count("│") == 5]
+    found = [[float(cell) for cell in row] for row in rows]
+    assert [deviation for deviation, *_ in found] == [0, 0.2, 0.4, 0.6, 0.8]
+    assert all(after > before + 5 for _, before, after, _ in found[1:])
+    assert max(size for *_, size in found) < 1.3 * min(size for *_, size in found)
+    assert read_image(tmp_path / "out.png").shape[2] == 3
+
+
 def test_every_example_is_tested() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"bulk.py", "demo.py", "own_images.py"}
+    names = {path.name for path in EXAMPLES.glob("*.py")}
+    assert names == {"bulk.py", "demo.py", "denoise.py", "own_images.py"}

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from codec.architecture import Convolutional
 from codec.cli import app
 from codec.cli_evaluate import Noise, report
-from codec.decoder import Decoder
-from codec.encoder import Encoder
+from codec.decoder import Decoder, load_decoder
+from codec.encoder import Encoder, load_encoder
 from codec.errors import OptionError
 from codec.evaluation import evaluate, pixel_errors, psnr
 from codec.noise import noisy
@@ -28,6 +28,7 @@ from codec.training.objective import Weights
 from codec.training.settings import Settings
 from codec.training.step import State, initial_state, train_step
 from tests.conftest import trained
+from tests.test_data import needs_mnist
 
 Pixels = NDArray[np.uint8]
 
@@ -168,3 +169,57 @@ def test_options_of_noise_that_make_no_sense_are_refused(
     found = CliRunner().invoke(app, options).exception
     assert isinstance(found, OptionError)
     assert message in str(found)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> tuple[Encoder, Decoder]:
+    return load_encoder("mnist-denoise"), load_decoder("mnist-denoise")
+
+
+def cleaned(shipped: tuple[Encoder, Decoder], images: Pixels, quality: int) -> tuple[int, int, Pixels]:
+    """Bytes of a packet with noise 0.5 and of one without, and what became of the noisy images."""
+    encoder, decoder = shipped
+    packet = encoder.encode(noisy(images, 0.5, 0), quality=quality)
+    return len(packet), len(encoder.encode(images, quality=quality)), decoder.decode(packet)
+
+
+def gain_over_the_median(images: Pixels, decoded: Pixels) -> float:
+    """In dB; the median is what does best of the classical denoisers, ``docs/denoising.md``."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="scipy is not installed; pip install '.[bench]'")
+    median = ndimage.median_filter(noisy(images, 0.5, 0), (1, 3, 3, 1))
+    return psnr(pixel_errors(images, decoded)[0]) - psnr(pixel_errors(images, median)[0])
+
+
+def test_noise_costs_the_shipped_pair_no_rate_and_it_cleans_the_sample_digits(
+    shipped: tuple[Encoder, Decoder], digits: Pixels
+) -> None:
+    for quality in range(shipped[0].qualities):
+        size, without, decoded = cleaned(shipped, digits, quality)
+        assert size <= 1.15 * without
+    assert size < 60 * len(digits)
+    assert gain_over_the_median(digits, decoded) > 5
+
+
+@needs_mnist
+def test_noise_costs_the_shipped_pair_no_rate_and_it_cleans_the_test_set(
+    shipped: tuple[Encoder, Decoder],
+) -> None:
+    from codec.training.data import load_dataset
+
+    test = load_dataset("mnist", "test")
+    size, without, decoded = cleaned(shipped, test, shipped[0].qualities - 1)
+    assert size <= 1.15 * without
+    assert size < 60 * len(test)
+    assert gain_over_the_median(test, decoded) > 6
+    assert psnr(pixel_errors(test, decoded)[0]) > 20.2
+
+
+def test_one_pair_serves_all_strengths_of_noise(shipped: tuple[Encoder, Decoder], digits: Pixels) -> None:
+    found = []
+    for deviation in (0.0, 0.1, 0.3, 0.5, 0.8):
+        noised = noisy(digits, deviation, 0)
+        decoded = shipped[1].decode(shipped[0].encode(noised, quality=4))
+        found.append((psnr(pixel_errors(digits, noised)[0]), psnr(pixel_errors(digits, decoded)[0])))
+    assert [after for _, after in found] == sorted((after for _, after in found), reverse=True)
+    assert all(after > before + 1.5 for before, after in found[1:])
+    assert found[-1][1] > 16.5

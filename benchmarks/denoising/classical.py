@@ -87,7 +87,7 @@ def _clean(denoiser: Denoiser, settings: Mapping[str, Any], image: Pixels) -> Fl
 
 
 def _all(pool: Pool, denoiser: Denoiser, settings: Mapping[str, Any], images: Pixels) -> Floats:
-    return np.stack(pool.map(partial(_clean, denoiser, settings), images, chunksize=64))
+    return np.stack(pool.map(partial(_clean, denoiser, settings), images, chunksize=16))
 
 
 def _bytes(images: Floats) -> Pixels:
@@ -164,6 +164,6 @@ DENOISERS = (
             sigma=(0.4, 0.6, 0.8, 1.0),
         ),
     ),
-    Denoiser("BM3D", _bm3d, _grid(sigma=(0.4, 0.6, 0.8, 1.0)), most=500),
+    Denoiser("BM3D", _bm3d, _grid(sigma=(0.4, 0.6, 0.8, 1.0)), most=100),
 )
 """Each with settings from which the best are chosen."""

@@ -81,8 +81,9 @@ def _classical(
                 None,
             )
             continue
-        for found in tuned(pool, denoiser, before, clean, deviation):
-            some = slice(denoiser.most)
+        some = slice(denoiser.most)
+        few = slice(_TUNED_ON if denoiser.most is None else denoiser.most // 4)
+        for found in tuned(pool, denoiser, before[few], clean[few], deviation):
             cleaned = denoised(pool, found, noised[some])
             row = _row(found, images[some], cleaned)
             yield row, cleaned
