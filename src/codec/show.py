@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.errors import ImageError, OptionError
-from codec.evaluation import pixel_errors, psnr
 from codec.noise import noisy
 from codec.pictures import difference
 from codec.show_figure import Block, Cell, Drawing, Figure, Row
+from codec.tiles import tile_count
 
 if TYPE_CHECKING:
     from codec.decoder import Decoder
@@ -236,8 +236,13 @@ def _sent(
     encoder: "Encoder", decoder: "Decoder", images: Images, clean: Images, quality: int | None
 ) -> tuple[Images, str]:
     """What the receiver sees of images sent as one packet, and the packet's bytes and PSNR in words."""
+    if not len(images):
+        raise ImageError("picture: expected at least one image, found none")
     batch = _stacked(images)
-    if batch is not None:
+    tiled = encoder.bundle.pair.takes_any_size and any(
+        tile_count(*np.shape(image)[:2]) > 1 for image in images
+    )
+    if batch is not None and not tiled:
         packet = encoder.encode(batch, quality=quality)
     else:
         packet = b"".join(encoder.encode_pictures(images, quality=quality))
@@ -247,6 +252,8 @@ def _sent(
 
 def _psnr(images: Images, decoded: Images) -> str:
     """The PSNR over all pixels of all images, in words."""
+    from codec.evaluation import pixel_errors, psnr  # which imports both halves
+
     values = [image.size for image in images]
     errors = [pixel_errors(one[None], other[None])[0] for one, other in zip(images, decoded, strict=True)]
     found = psnr(float(np.average(errors, weights=values)))
@@ -293,7 +300,7 @@ def _figure_of_maps(
         lines = [maps[start : start + columns] for start in range(0, len(maps), columns)]
         beside: list[list[Cell | None]] = [[]] * len(lines)
         if images is not None:
-            beside = [[Cell(images[i])], *[[None]] * (len(lines) - 1)]
+            beside = [[Cell(images[i])] if line is lines[0] else [None] for line in lines]
         labels = [f"image {i}{told[i] if told else ''}", *("" for _ in lines[1:])]
         blocks.append(
             [Row(text, [*one, *line]) for text, one, line in zip(labels, beside, lines, strict=True)]

@@ -68,8 +68,8 @@ class Cell:
     @property
     def scale(self) -> int:
         """By how much it is enlarged."""
-        height, width = self.image.shape[:2]
-        return max(1, -(-_SIDE // max(height, width)))
+        longest: int = max(self.image.shape[:2])
+        return max(1, -(-_SIDE // longest))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,7 @@ class Figure(Drawing):
         """The picture as uint8 [H, W, 3].
 
         Raises:
-            LimitError: it would be larger than an image file that can be read. So too ``png``, ``svg``, ``save``.
+            LimitError: larger than an image file that can be read. So too ``png``, ``svg`` and ``save``.
         """
         from codec.show_files import to_pixels
         from codec.show_layout import lay_out
