@@ -149,7 +149,7 @@ def test_colour_images_keep_their_colours_and_sizes_may_differ() -> None:
 
 def test_pictures_refuse_what_they_cannot_draw(images: Pixels, small_pair: tuple[Encoder, Decoder]) -> None:
     with pytest.raises(ImageError, match=r"expected images of uint8 \[H, W, C\], found float64 \(8, 8, 1\)"):
-        show.rows({"a": images / 255})
+        show.rows({"a": images / 255})  # type: ignore[dict-item]
     with pytest.raises(ImageError, match=r"as many images in each row and at least one, found 2, 3"):
         show.rows({"a": images[:2], "b": images[:3]})
     for empty in ({}, {"a": images[:0]}):
@@ -390,6 +390,12 @@ def test_a_character_shows_two_pixels() -> None:
         cell(rows[2][0], None) + cell(rows[2][1], None),
         "\x1b[2m7\x1b[0m",
     ]
+
+
+def test_a_caption_stands_below_its_own_image() -> None:
+    low, high = (np.full((size, 3, 1), 9, np.uint8) for size in (2, 6))
+    lines = drawn(Figure([[Row("", [Cell(high, "H"), Cell(low, "L")])]]), console())
+    assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines] == ["▀▀▀ ▀▀▀", "▀▀▀  L", "▀▀▀", " H"]
 
 
 def test_images_side_by_side_are_a_column_apart_and_a_bar_tells_the_colours() -> None:

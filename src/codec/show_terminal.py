@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.text import Text
 
 from codec.errors import OptionError
-from codec.show_figure import ColourBar, Row, column_widths, plain_lines
+from codec.show_figure import Cell, ColourBar, Row, column_widths, plain_lines
 
 if TYPE_CHECKING:
     from codec.show_figure import Figure
@@ -74,9 +74,9 @@ def draw(figure: "Figure", console: Console | None = None) -> None:
 
 
 def _row(row: Row, widths: list[int]) -> list[Text | str]:
-    """The lines of a row: its label, its images, their captions."""
+    """The lines of a row: its label, then its images, each with its caption below."""
     cells = list(zip(widths, row.cells, strict=False))
-    drawn = [(width, [] if cell is None else _halves(cell.rgb)) for width, cell in cells]
+    drawn = [(width, [] if cell is None else _captioned(cell, width)) for width, cell in cells]
     lines: list[Text | str] = [Text(", ".join(plain_lines(row.label)))] if row.label else []
     for number in range(max((len(image) for _, image in drawn), default=0)):
         line = Text()
@@ -85,12 +85,14 @@ def _row(row: Row, widths: list[int]) -> list[Text | str]:
             line.append_text(part).append(" " * (width - len(part) + 1))
         line.rstrip()
         lines.append(line)
-    captions = [
-        ("" if cell is None else "".join(plain_lines(cell.caption))).center(width) for width, cell in cells
-    ]
-    if any(caption.strip() for caption in captions):
-        lines.append(Text(" ".join(captions).rstrip(), style="dim"))
     return lines
+
+
+def _captioned(cell: Cell, width: int) -> list[Text]:
+    """The lines of an image and of what stands below its middle."""
+    caption = "".join(plain_lines(cell.caption))
+    before = " " * ((width - len(caption)) // 2)
+    return _halves(cell.rgb) + ([Text(before).append(caption, "dim")] if caption else [])
 
 
 def _halves(image: NDArray[np.uint8]) -> list[Text]:
