@@ -126,6 +126,14 @@ def test_the_command_line_decodes_a_few_images_without_jax(files: Path, tmp_path
     assert among(TRAINING | SENDER | NETWORKS | {"cryptography"}, modules) == set()
 
 
+def test_the_command_line_shows_a_packet_without_jax_the_sender_and_matplotlib(
+    files: Path, tmp_path: Path
+) -> None:
+    modules, _ = command("show", files / "packet", "-o", tmp_path / "x.svg", "--decoder", files / "decoder")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
+    assert among(TRAINING | SENDER | NETWORKS | {"cryptography"}, modules) == set()
+
+
 def test_the_sender_loads_no_receiver_and_nothing_of_training(files: Path) -> None:
     code = """
 import hashlib, sys

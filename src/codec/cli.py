@@ -535,6 +535,90 @@ def _evaluation_images(dataset: str | None, split: str, images: str | None, opti
     return load_dataset(dataset, split, reading) if dataset else load_images(str(images), reading)
 
 
+@app.command()
+def show(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHAT...",
+            help="A packet or an archive; image files, folders of them or a .npy; or a pair: a shipped one's "
+            "name, or PATH of PATH.encoder.msgpack. - is a packet on standard input.",
+        ),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A .png or .svg file; left out, the terminal is drawn in."
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind",
+            "-k",
+            metavar="KIND",
+            help="rows or codes; of images and pairs also noise, difference, ladder, rate or distribution. "
+            "If left out rows, of a pair ladder.",
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help=f"Of images; {DEFAULT_PAIR} if left out.")
+    ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help=f"Of images, packets and archives; {DEFAULT_PAIR} if left out."
+        ),
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH", help="Of a pair: the images to show it with, if not the package's digits."
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option("--quality", "-q", help="0 is the coarsest; the pair's default if left out."),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images at most; if left out 10, 3 of codes and rate, or what the terminal has room for.",
+        ),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            help="Standard deviation of the noise of --kind noise, on the scale of 0 to 1; 0.5 if left out."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    convert: ConvertOption = False,
+    key: UnsealOption = None,
+    trust: TrustOption = None,
+) -> None:
+    """Draw a packet, an archive, images or a pair: reconstructions, noise, qualities, codes or their cost."""
+    from codec.cli_show import Request, show_pictures
+
+    request = Request(
+        what=what,
+        output=output,
+        kind=kind,
+        encoder=encoder,
+        decoder=decoder,
+        images=images or [],
+        quality=quality,
+        count=count,
+        noise=noise,
+        seed=seed,
+        convert=convert,
+        key=sealing_key(key),
+        trust=trust,
+    )
+    show_pictures(request)
+
+
 for command in (keygen, sign, verify):
     app.command()(command)
 app.add_typer(archive_app, name="archive")

@@ -1,4 +1,4 @@
-"""A comparison with image formats as a PNG: bytes an image against PSNR. Needs the extra ``bench``."""
+"""A comparison with image formats as a PNG: bytes an image against PSNR. Needs the extra ``show``."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ try:
     from matplotlib.figure import Figure
 except ImportError as error:
     raise MissingExtraError(
-        f"--plot: matplotlib is not installed ({error}); run: pip install 'split-codec[bench]'"
+        f"--plot: matplotlib is not installed ({error}); run: pip install 'split-codec[show]'"
     ) from None
 
 __all__ = ["draw"]

@@ -51,7 +51,7 @@ class ContextModel(IntegerContext):
     def to_rows(self, symbols: NDArray[np.int32]) -> NDArray[np.int32]:
         return to_elements(symbols, self.elements)
 
-    def from_rows(self, rows: NDArray[np.int32], shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
+    def from_rows(self, rows: NDArray[Any], shape: tuple[int, int, int, int]) -> NDArray[Any]:
         return from_elements(rows, shape[1:])
 
     def predictor(self, quality: int, shape: tuple[int, int, int, int]) -> "Predictor":
@@ -111,9 +111,9 @@ def to_elements(symbols: NDArray[Any], elements: int) -> NDArray[Any]:
     return symbols.transpose(0, 3, 1, 2).reshape(len(symbols), -1)[:, :elements]
 
 
-def from_elements(elements: NDArray[np.int32], shape: tuple[int, int, int]) -> NDArray[np.int32]:
+def from_elements(elements: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
     """The reverse, zero beyond the elements: [N, elements] to [N, h, w, C] for ``shape`` (h, w, C)."""
     rows, columns, channels = shape
-    symbols = np.zeros((len(elements), channels * rows * columns), np.int32)
+    symbols = np.zeros((len(elements), channels * rows * columns), elements.dtype)
     symbols[:, : elements.shape[1]] = elements
     return np.ascontiguousarray(symbols.reshape(-1, channels, rows, columns).transpose(0, 2, 3, 1))

@@ -26,11 +26,11 @@ from codec.mixed_encoder import MixedEncoder
 from codec.packet import COMPACT_QUALITIES, Chunk, Header
 from codec.packet_writer import StreamWriter, write_compact, write_packet
 from codec.quantise import near_edge, quantise
-from codec.rate import symbol_bits
+from codec.rate import element_bits, symbol_bits
 from codec.rounding import MAX_EFFORT, can_steer, steer
 from codec.runs import encode_symbols
 from codec.signing import Trusted
-from codec.tiles import tile_count
+from codec.tiles import TILE, tile_count
 
 __all__ = ["Encoder", "encode", "load_encoder"]
 
@@ -154,6 +154,31 @@ class Encoder:
         self._check_size(batch)
         parts = [
             symbol_bits(quantise(self._codes(part, number), pair.steps[number]), pair, number)
+            for part in _split(batch, self._chunk_images(batch))
+        ]
+        return np.concatenate(parts)
+
+    def element_bits(self, images: Any, *, quality: SupportsIndex | None = None) -> NDArray[np.float64]:
+        """What each symbol of the images costs in a packet: bits, float64 of the shape of ``codes``.
+
+        An image's sum is its ``image_bits``.
+
+        Args:
+            images, quality: as for ``codes``. The effort is 0.
+
+        Raises:
+            ImageError: as ``codes``, and for images of more than one tile, 512 x 512 pixels.
+            OptionError, BundleError: as ``codes``.
+        """
+        batch = as_batch(images, self.bundle.pair.architecture.image_channels)
+        number, pair = self._quality(quality), self.bundle.pair
+        height, width = self._check_size(batch)
+        if pair.takes_any_size and tile_count(height, width) > 1:
+            raise ImageError(
+                f"images: expected at most {TILE}x{TILE} pixels, found {height}x{width}; take a part"
+            )
+        parts = [
+            element_bits(quantise(self._codes(part, number), pair.steps[number]), pair, number)
             for part in _split(batch, self._chunk_images(batch))
         ]
         return np.concatenate(parts)

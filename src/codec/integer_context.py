@@ -95,8 +95,8 @@ class IntegerContext(ABC):
         """The elements of symbols [N, h, w, C], as rows [rows, D]."""
 
     @abstractmethod
-    def from_rows(self, rows: NDArray[np.int32], shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
-        """The reverse: symbols of ``shape`` [N, h, w, C]."""
+    def from_rows(self, rows: NDArray[Any], shape: tuple[int, int, int, int]) -> NDArray[Any]:
+        """The reverse: symbols, or what is told of each, of ``shape`` [N, h, w, C]."""
 
     @abstractmethod
     def predictor(self, quality: int, shape: tuple[int, int, int, int]) -> SymbolPredictor:

@@ -58,7 +58,7 @@ class SpatialContext(IntegerContext):
     def to_rows(self, symbols: NDArray[np.int32]) -> NDArray[np.int32]:
         return to_blocks(symbols).reshape(-1, self.elements)
 
-    def from_rows(self, rows: NDArray[np.int32], shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
+    def from_rows(self, rows: NDArray[Any], shape: tuple[int, int, int, int]) -> NDArray[Any]:
         count, height, width, _ = shape
         return from_blocks(rows.reshape(count, height // 2, width // 2, -1))
 
