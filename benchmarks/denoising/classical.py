@@ -148,11 +148,13 @@ DENOISERS = (
         "total variation",
         restoration.denoise_tv_chambolle,
         _grid(weight=(0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)),
+        most=2000,
     ),
     Denoiser(
         "non-local means",
         partial(restoration.denoise_nl_means, patch_distance=9),
-        _grid(patch_size=(3, 5, 7), h=(0.3, 0.5, 0.7, 1.0), sigma=(0.0, 0.6, 0.9)),
+        _grid(patch_size=(3, 5, 7), h=(0.3, 0.5, 0.7, 1.0), sigma=(0.0, 0.6)),
+        most=1000,
     ),
     Denoiser(
         "wavelet",
@@ -161,8 +163,9 @@ DENOISERS = (
             wavelet=("haar", "db2", "sym4"),
             method=("BayesShrink", "VisuShrink"),
             mode=("soft", "hard"),
-            sigma=(0.4, 0.6, 0.8, 1.0),
+            sigma=(0.4, 0.6, 0.8),
         ),
+        most=2000,
     ),
     Denoiser("BM3D", _bm3d, _grid(sigma=(0.4, 0.6, 0.8, 1.0)), most=100),
 )
