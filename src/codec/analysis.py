@@ -27,7 +27,10 @@ __all__ = ["ConvolutionalAnalysis", "DenseAnalysis", "ResidualAnalysis", "analys
 
 
 class ConvolutionalAnalysis(nn.Module):
-    """The article's encoder: (3x3 convolution, ReLU, 2x2 max pool) for each layer."""
+    """The article's encoder: (3x3 convolution, ReLU, 2x2 max pool) for each layer.
+
+    The upsampling network's is the same.
+    """
 
     architecture: Convolutional
 

@@ -15,7 +15,16 @@ from codec.errors import BundleError, OptionError
 from codec.limits import Limits
 from codec.tiles import MOST_MARGIN
 
-__all__ = ["KINDS", "LIVE_CLASSES", "Architecture", "Convolutional", "Dense", "Residual", "Side"]
+__all__ = [
+    "KINDS",
+    "LIVE_CLASSES",
+    "Architecture",
+    "Convolutional",
+    "Dense",
+    "Residual",
+    "Side",
+    "Upsampling",
+]
 
 Side = Literal["encoder", "decoder"]
 Shapes = dict[str, tuple[int, ...]]
@@ -162,6 +171,8 @@ class Convolutional(Architecture):
 
     kind = "convolutional"
     kernel_dtype = "float32"
+    doubling: ClassVar[str] = "transposed"
+    """What the layers of the synthesis that come with a doubling are called."""
 
     filters: int = 32
 
@@ -192,7 +203,7 @@ class Convolutional(Architecture):
             outputs.append((f"convolution_{self.layers - 1}", self.code_channels))
         else:
             inputs = self.code_channels
-            outputs = [(f"transposed_{i}", self.filters) for i in range(self.layers)]
+            outputs = [(f"{self.doubling}_{i}", self.filters) for i in range(self.layers)]
             outputs.append(("convolution", self.image_channels))
         shapes: Shapes = {}
         for name, features in outputs:
@@ -200,6 +211,25 @@ class Convolutional(Architecture):
             shapes[f"{name}/kernel"] = (3, 3, inputs, features)
             inputs = features
         return shapes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upsampling(Convolutional):
+    """The article's analysis, and a synthesis that doubles by repeating pixels between plain convolutions.
+
+    This is the tutorial's network that cleans noisy digits. Its weights have the shapes of ``Convolutional``.
+    """
+
+    kind = "upsampling"
+    doubling = "convolution"
+
+    def margin(self, side: Side) -> int:
+        """The width of one code in the analysis, of two in the synthesis.
+
+        There the last convolution reaches into the value beside, which belongs to the next code, and so does
+        each one before it: the first, over the codes themselves, then reaches the code after that.
+        """
+        return self.stride if side == "encoder" else 2 * self.stride
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -415,5 +445,7 @@ class Residual(Architecture):
         }
 
 
-KINDS: dict[str, type[Architecture]] = {kind.kind: kind for kind in (Convolutional, Dense, Residual)}
+KINDS: dict[str, type[Architecture]] = {
+    kind.kind: kind for kind in (Convolutional, Dense, Residual, Upsampling)
+}
 """The kinds of networks that this version can build, by the name a bundle gives them."""

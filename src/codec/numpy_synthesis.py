@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.spatial_context import to_blocks
 
 __all__ = ["Parameters", "float_images", "synthesise"]
@@ -39,6 +39,8 @@ def float_images(architecture: Architecture, parameters: Parameters, codes: Floa
         return _dense(architecture, parameters, codes, quality)
     if isinstance(architecture, Residual):
         return _residual(architecture, parameters, codes, quality)
+    if isinstance(architecture, Upsampling):
+        return _upsampling(architecture, parameters, codes)
     assert isinstance(architecture, Convolutional)
     return _convolutional(architecture, parameters, codes)
 
@@ -47,7 +49,18 @@ def _convolutional(architecture: Convolutional, parameters: Parameters, codes: F
     x = codes
     for i in range(architecture.layers):
         x = np.maximum(_convolve(x, parameters[f"transposed_{i}"], stride=2), 0)
-    logits = _convolve(x, parameters["convolution"])
+    return _sigmoid(_convolve(x, parameters["convolution"]))
+
+
+def _upsampling(architecture: Upsampling, parameters: Parameters, codes: Floats) -> Floats:
+    x = codes
+    for i in range(architecture.layers):
+        x = np.maximum(_convolve(x, parameters[f"convolution_{i}"]), 0)
+        x = x.repeat(2, axis=1).repeat(2, axis=2)
+    return _sigmoid(_convolve(x, parameters["convolution"]))
+
+
+def _sigmoid(logits: Floats) -> Floats:
     images: Floats = np.reciprocal(1 + np.exp(-logits))
     return images
 

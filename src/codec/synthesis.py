@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.layers import (
     HE_NORMAL,
     Convolution,
@@ -15,6 +15,7 @@ from codec.layers import (
     QualityDense,
     QualityGain,
     TransposedConvolution,
+    UpsampledConvolution,
     depth_to_space,
     interleave,
     leaky_relu,
@@ -22,7 +23,14 @@ from codec.layers import (
     space_to_depth,
 )
 
-__all__ = ["ConvolutionalSynthesis", "DenseSynthesis", "ResidualSynthesis", "build_synthesis", "synthesise"]
+__all__ = [
+    "ConvolutionalSynthesis",
+    "DenseSynthesis",
+    "ResidualSynthesis",
+    "UpsamplingSynthesis",
+    "build_synthesis",
+    "synthesise",
+]
 
 
 class ConvolutionalSynthesis(nn.Module):
@@ -53,6 +61,22 @@ class ConvolutionalSynthesis(nn.Module):
             if i != last:
                 x = interleave((a, b, c, d))
         return PhaseConvolution(self.architecture.image_channels, name="convolution")((a, b, c, d))
+
+
+class UpsamplingSynthesis(ConvolutionalSynthesis):
+    """(3x3 convolution, ReLU, every pixel made a 2x2 block) for each layer, 3x3 convolution, sigmoid.
+
+    A doubling and the convolution after it are one layer, which never sees the repeated pixels.
+    """
+
+    @nn.compact
+    def logits(self, codes: Array) -> Array:
+        """What the sigmoid takes."""
+        a = self.architecture
+        x = nn.relu(Convolution(a.filters, name="convolution_0")(codes))
+        for i in range(1, a.layers):
+            x = nn.relu(interleave(UpsampledConvolution(a.filters, name=f"convolution_{i}")(x)))
+        return interleave(UpsampledConvolution(a.image_channels, name="convolution")(x))
 
 
 class DenseSynthesis(nn.Module):
@@ -138,6 +162,8 @@ def build_synthesis(architecture: Architecture) -> nn.Module:
         return DenseSynthesis(architecture)
     if isinstance(architecture, Residual):
         return ResidualSynthesis(architecture)
+    if isinstance(architecture, Upsampling):
+        return UpsamplingSynthesis(architecture)
     assert isinstance(architecture, Convolutional)
     return ConvolutionalSynthesis(architecture)
 

@@ -57,7 +57,7 @@ _LOSS_UNIT = 100
 _AVERAGE = 0.999
 _LEAST_SCALE = 0.2
 """The prior starts no surer than this of a symbol."""
-_UNITS = {"dense": 96, "convolutional": 64, "residual": 32}
+_UNITS = {"dense": 96, "convolutional": 64, "residual": 32, "upsampling": 64}
 """Hidden units of the prior for each group."""
 _SCHEDULE = 3
 """Place of the step count in the optimiser's state."""
