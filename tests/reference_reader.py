@@ -407,7 +407,7 @@ def read_bundle(data: bytes) -> Bundle:
     require(((steps >= 2.0**-40) & (steps <= 2.0**40)).all(), "step out of bounds")
     if architecture["kind"] == "dense":
         require(shape[:2] == (architecture["rows"], architecture["columns"]), "image size not taken")
-    if architecture["kind"] != "convolutional":
+    if "qualities" in architecture:
         require(architecture["qualities"] == len(steps), "other number of qualities")
     if context == "channel":
         model, tables = None, read_tables(tensors, len(steps), shape[2])
