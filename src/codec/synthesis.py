@@ -22,6 +22,7 @@ from codec.layers import (
     residual_blocks,
     space_to_depth,
 )
+from codec.registry import networks_of
 
 __all__ = [
     "ConvolutionalSynthesis",
@@ -68,6 +69,8 @@ class UpsamplingSynthesis(ConvolutionalSynthesis):
 
     A doubling and the convolution after it are one layer, which never sees the repeated pixels.
     """
+
+    architecture: Upsampling
 
     @nn.compact
     def logits(self, codes: Array) -> Array:
@@ -158,14 +161,7 @@ class ResidualSynthesis(nn.Module):
 
 def build_synthesis(architecture: Architecture) -> nn.Module:
     """The synthesis of an architecture of any kind."""
-    if isinstance(architecture, Dense):
-        return DenseSynthesis(architecture)
-    if isinstance(architecture, Residual):
-        return ResidualSynthesis(architecture)
-    if isinstance(architecture, Upsampling):
-        return UpsamplingSynthesis(architecture)
-    assert isinstance(architecture, Convolutional)
-    return ConvolutionalSynthesis(architecture)
+    return networks_of(architecture).synthesis(architecture)
 
 
 def synthesise(architecture: Architecture, parameters: Any, codes: Array, quality: int) -> Array:

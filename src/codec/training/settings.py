@@ -36,7 +36,7 @@ _CHOSEN_DENSE_VALUES = 1 << 10
 """Pixel values, after padding, up to which dense layers are chosen: 32x32 grey."""
 _IMAGES_PER_VALUE = 4
 """Training images for each pixel value that dense layers want; fewer they learn by heart."""
-_MOST_RATED_CODES = 1 << 12
+MOST_RATED_CODES = 1 << 12
 """Code values above which a context model that sees them all is no sensible choice."""
 _DENSE_ELEMENTS = 392
 _CODE_CHANNELS = 32
@@ -236,10 +236,10 @@ def settings_for(
     architecture = _architecture(model, images, code_channels, layers, filters, len(lambdas or ()))
     if isinstance(architecture, Convolutional) and rated:
         codes = architecture.code_shape(*images.shape[1:3])
-        if math.prod(codes) > _MOST_RATED_CODES:
+        if math.prod(codes) > MOST_RATED_CODES:
             whose = "article's" if model == "article" else model
             raise OptionError(
-                f"objective: rate-distortion takes codes of at most {_MOST_RATED_CODES:,} values with the "
+                f"objective: rate-distortion takes codes of at most {MOST_RATED_CODES:,} values with the "
                 f"{whose} model, found {codes[0]}x{codes[1]}x{codes[2]}; use --model residual, crop the "
                 "images, lower --code-channels, or add --objective distortion"
             )
