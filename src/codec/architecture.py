@@ -22,7 +22,9 @@ __all__ = [
     "Architecture",
     "Convolutional",
     "Dense",
+    "Ranges",
     "Residual",
+    "Shapes",
     "Side",
     "Upsampling",
 ]
