@@ -1,11 +1,14 @@
-"""The article's float autoencoder in Keras, trained like the shipped pair; both measured on MNIST's test set.
+"""The tutorials' float autoencoders in Keras and in this library, measured on MNIST's test set.
 
 Needs an environment with TensorFlow beside the package:
 
     python -m venv keras && keras/bin/pip install --editable '.[keras]'
     keras/bin/python benchmarks/article_vs_keras.py --epochs 50
+    keras/bin/python benchmarks/article_vs_keras.py --model denoise --epochs 10
 
 Same network, data (MNIST's training images less the validation digits), loss, optimiser, batch and epochs.
+Of the article Keras is trained like the shipped pair, which is measured. Of the tutorial on noisy digits both
+are trained here, from the same weights, and measured on the same noisy test images against the clean ones.
 Prints one JSON object a model: binary cross-entropy in nats a pixel and PSNR in dB of float images, without a
 quantiser.
 """
@@ -25,10 +28,16 @@ from codec.evaluation import psnr
 from codec.images import to_float
 from codec.loading import load_bundle
 from codec.synthesis import build_synthesis
-from codec.training.data import load_dataset, load_training
+from codec.training.data import Dataset, load_dataset, load_training
+from codec.training.loop import objective_for, train
 from codec.training.losses import binary_cross_entropy
+from codec.training.settings import settings_for
 
 _BATCH = 500
+_TEST_NOISE = 0.5
+_TOLERANCE = 1e-4
+
+Floats = NDArray[np.float32]
 
 
 def measure_pair(encoder: Bundle, decoder: Bundle, images: NDArray[np.uint8]) -> dict[str, float]:
@@ -48,41 +57,100 @@ def measure_pair(encoder: Bundle, decoder: Bundle, images: NDArray[np.uint8]) ->
     return {"binary_cross_entropy": float(cross_entropy), "psnr": psnr(float(error))}
 
 
-def train_keras(training: NDArray[np.uint8], test: NDArray[np.uint8], epochs: int) -> dict[str, float]:
-    """The article's network as its Keras code has it, trained and measured the same way."""
+def build_keras(model: str, noise: float) -> Any:
+    """A tutorial's network as its Keras code has it; noise on what goes in is drawn anew in each step."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     from keras import layers
 
     keras.utils.set_random_seed(0)
     inputs = x = layers.Input((28, 28, 1))
-    for _ in range(2):
-        x = layers.Conv2D(32, 3, activation="relu", padding="same")(x)
+    if noise:
+        x = keras.ops.clip(layers.GaussianNoise(noise)(x), 0, 1)
+    for i in range(2):
+        x = layers.Conv2D(32, 3, activation="relu", padding="same", name=f"analysis-convolution_{i}")(x)
         x = layers.MaxPooling2D(2, padding="same")(x)
-    for _ in range(2):
-        x = layers.Conv2DTranspose(32, 3, strides=2, activation="relu", padding="same")(x)
-    outputs = layers.Conv2D(1, 3, activation="sigmoid", padding="same")(x)
-    model = keras.Model(inputs, outputs)
-    model.compile("adam", "binary_crossentropy", metrics=["mse"])
-    pixels = to_float(training)
+    for i in range(2):
+        if model == "article":
+            x = layers.Conv2DTranspose(32, 3, strides=2, activation="relu", padding="same")(x)
+        else:
+            x = layers.Conv2D(32, 3, activation="relu", padding="same", name=f"synthesis-convolution_{i}")(x)
+            x = layers.UpSampling2D(2)(x)
+    x = layers.Conv2D(1, 3, activation="sigmoid", padding="same", name="synthesis-convolution")(x)
+    return keras.Model(inputs, x)
+
+
+def fit_keras(
+    model: Any, optimiser: Any, images: NDArray[np.uint8], epochs: int, tests: tuple[Floats, Floats]
+) -> dict[str, float]:
+    """Train it to make ``images`` of themselves, and measure what it makes of one array against another."""
+    model.compile(optimiser, "binary_crossentropy", metrics=["mse"])
+    pixels = to_float(images)
     model.fit(pixels, pixels, batch_size=128, epochs=epochs, shuffle=True, verbose=2)
-    targets = to_float(test)
-    cross_entropy, error = model.evaluate(targets, targets, batch_size=_BATCH, verbose=0)
+    cross_entropy, error = model.evaluate(*tests, batch_size=_BATCH, verbose=0)
     return {"binary_cross_entropy": float(cross_entropy), "psnr": psnr(float(error))}
 
 
+def compare_denoise(images: NDArray[np.uint8], test: NDArray[np.uint8], epochs: int) -> None:
+    """Train both on the same clean images from the same weights, and measure both on the same noisy ones.
+
+    Prints one JSON object a model.
+
+    Raises:
+        ValueError: with the same weights they do not compute the same.
+    """
+    settings = settings_for(images, "mnist", model="denoise", epochs=epochs)
+    objective = objective_for(settings, len(images))
+    clean = to_float(test)
+    noisy = clean + np.random.default_rng(0).normal(0, _TEST_NOISE, clean.shape).astype(np.float32)
+    noisy = np.clip(noisy, 0, 1)
+
+    network = build_keras("denoise", _TEST_NOISE)
+    weights = objective.initial_weights(images)
+    for layer in network.layers:
+        if layer.weights:
+            half, _, name = layer.name.partition("-")
+            layer.set_weights([np.asarray(weights[half][name][kind]) for kind in ("kernel", "bias")])
+    some = noisy[:_BATCH]
+    apart = float(np.abs(network.predict(some, verbose=0) - objective.reconstruct(weights, some)).max())
+    if apart > _TOLERANCE:
+        raise ValueError(f"the networks differ by {apart:.3g} with the same weights")
+
+    trained = train(settings, Dataset("mnist", images, images[:_BATCH]), None)
+    losses = jax.jit(lambda x, y: objective.loss("distortion", trained, x, y, jax.random.key(0))[1])
+    parts = [slice(start, start + _BATCH) for start in range(0, len(clean), _BATCH)]
+    sums = np.sum([np.asarray(losses(noisy[part], clean[part]), np.float64) for part in parts], axis=0)
+    figures = objective.figures(sums)
+    told = {"binary_cross_entropy": figures.loss, "psnr": figures.psnr[0]}
+    print(json.dumps({"model": f"codec, {epochs} epochs", **told}), flush=True)
+
+    import keras
+
+    adadelta = keras.optimizers.Adadelta(settings.learning_rate, rho=0.95, epsilon=1e-7)
+    told = fit_keras(network, adadelta, images, epochs, (noisy, clean))
+    print(json.dumps({"model": f"keras, {epochs} epochs", **told}))
+
+
 def main() -> None:
-    """Measure the shipped pair, train Keras, print both."""
+    """Measure this library's network, train Keras, print both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pair", default="article", help="a pair that ships with the package")
-    parser.add_argument("--epochs", type=int, default=50, help="of Keras; 0 measures the pair alone")
+    parser.add_argument("--model", choices=("article", "denoise"), default="article")
+    parser.add_argument(
+        "--pair", default="article", help="a pair that ships with the package, for the article"
+    )
+    parser.add_argument("--epochs", type=int, default=50, help="0 measures the article's pair alone")
+    parser.add_argument("--images", type=int, help="train on the first so many; all if left out")
     options = parser.parse_args()
     test = load_dataset("mnist", "test")
+    if options.model == "denoise":
+        compare_denoise(load_training("mnist", None, seed=0).training[: options.images], test, options.epochs)
+        return
     encoder, decoder = (load_bundle(options.pair, side) for side in ("encoder", "decoder"))
     print(json.dumps({"model": f"pair {options.pair}", **measure_pair(encoder, decoder, test)}), flush=True)
     if options.epochs:
-        training = load_training("mnist", None, seed=0).training
-        result = train_keras(training, test, options.epochs)
+        training = load_training("mnist", None, seed=0).training[: options.images]
+        pixels = to_float(test)
+        result = fit_keras(build_keras("article", 0), "adam", training, options.epochs, (pixels, pixels))
         print(json.dumps({"model": f"keras, {options.epochs} epochs", **result}))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
@@ -39,10 +39,16 @@ def random_table(rng: np.random.Generator) -> Table:
     return Table(low, frequencies.astype(np.int64))
 
 
-def random_bundle(rng: np.random.Generator, layers: int = 1, channels: int = 1) -> Bundle:
-    """A decoder's bundle with random weights, steps and tables."""
+def random_bundle(
+    rng: np.random.Generator,
+    layers: int = 1,
+    channels: int = 1,
+    kind: type[Convolutional] | None = None,
+) -> Bundle:
+    """A decoder's bundle with random weights, steps and tables; of either kind where none is named."""
     code, qualities = int(rng.integers(1, 5)), int(rng.integers(1, 4))
-    architecture = Convolutional(image_channels=channels, code_channels=code, layers=layers, filters=2)
+    kind = kind or (Convolutional, Upsampling)[code % 2]
+    architecture = kind(image_channels=channels, code_channels=code, layers=layers, filters=2)
     weights = random_weights(architecture, "decoder", int(rng.integers(1 << 30)))
     steps = rng.uniform(0.01, 0.5, (qualities, code)).astype(np.float32)
     tables = tuple(tuple(random_table(rng) for _ in range(code)) for _ in range(qualities))

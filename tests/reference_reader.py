@@ -23,6 +23,7 @@ SHARED = "architecture image context steps table_low table_length table_frequenc
 SHARED += " analysis_sha256 synthesis_sha256"
 KINDS = {  # the most that each value of an architecture may be; the least is 1, but for `blocks` 0
     "convolutional": {"image_channels": 4, "code_channels": 1024, "layers": 6, "filters": 1024},
+    "upsampling": {"image_channels": 4, "code_channels": 1024, "layers": 6, "filters": 1024},
     "dense": {
         **{"image_channels": 4, "code_channels": 1024, "layers": 6, "rows": 1024, "columns": 1024},
         **{"filters": 1024, "units": 16384, "elements": 65536, "qualities": 256},
@@ -310,7 +311,8 @@ def convolutional_shapes(side: str, architecture: Map) -> dict[str, tuple[int, .
         names = [f"convolution_{i}" for i in range(layers)]
         widths = [image, *[filters] * (layers - 1), code]
     else:
-        names = [*(f"transposed_{i}" for i in range(layers)), "convolution"]
+        hidden = "convolution" if architecture["kind"] == "upsampling" else "transposed"
+        names = [*(f"{hidden}_{i}" for i in range(layers)), "convolution"]
         widths = [code, *[filters] * layers, image]
     shapes: dict[str, tuple[int, ...]] = {}
     for i, name in enumerate(names):
@@ -363,11 +365,16 @@ def residual_shapes(side: str, architecture: Map) -> dict[str, tuple[int, ...]]:
     return shapes | convolution("convolution_2", half, pixels // 4)
 
 
-SHAPES = {"convolutional": convolutional_shapes, "dense": dense_shapes, "residual": residual_shapes}
+SHAPES = {
+    "convolutional": convolutional_shapes,
+    "upsampling": convolutional_shapes,
+    "dense": dense_shapes,
+    "residual": residual_shapes,
+}
 
 
 def read_weights(values: Any, side: str, architecture: Map) -> dict[str, NDArray[Any]]:
-    halves = architecture["kind"] != "convolutional"
+    halves = architecture["kind"] in ("dense", "residual")
     shapes = SHAPES[architecture["kind"]](side, architecture)
     require(isinstance(values, list) and len(values) == len(shapes), "not as many weights")
     weights = {}
@@ -400,7 +407,7 @@ def read_bundle(data: bytes) -> Bundle:
     require(((steps >= 2.0**-40) & (steps <= 2.0**40)).all(), "step out of bounds")
     if architecture["kind"] == "dense":
         require(shape[:2] == (architecture["rows"], architecture["columns"]), "image size not taken")
-    if architecture["kind"] != "convolutional":
+    if "qualities" in architecture:
         require(architecture["qualities"] == len(steps), "other number of qualities")
     if context == "channel":
         model, tables = None, read_tables(tensors, len(steps), shape[2])
@@ -788,6 +795,9 @@ def synthesise(bundle: Bundle, codes: NDArray[np.float32], quality: int = 0) -> 
     if bundle.architecture["kind"] == "residual":
         return synthesise_residual(bundle.architecture, weights, x, quality)
     for i in range(bundle.architecture["layers"]):
+        if bundle.architecture["kind"] == "upsampling":
+            x = np.maximum(convolve(x, weights, f"convolution_{i}"), 0).repeat(2, 1).repeat(2, 2)
+            continue
         kernel, bias = weights[f"transposed_{i}/kernel"], weights[f"transposed_{i}/bias"]
         n, h, w, _ = x.shape
         y = np.zeros((n, 2 * h + 1, 2 * w + 1, len(bias)))

@@ -66,6 +66,7 @@ PUBLIC = [
     "open_archive",
     "pretrained",
     "recover_archive",
+    "register_architecture",
     "seal",
     "sign_bundle",
     "unseal",

@@ -17,7 +17,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
-from codec.architecture import Architecture, Convolutional, Dense, Residual, Side
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Side, Upsampling
 from codec.errors import BundleError, OptionError
 from codec.synthesis import build_synthesis
 from tests.conftest import random_weights
@@ -27,6 +27,12 @@ CONVOLUTIONAL = {
     "article": ARTICLE,
     "RGB in one layer": Convolutional(image_channels=3, code_channels=5, layers=1, filters=8),
     "RGB in three layers": Convolutional(image_channels=3, code_channels=16, layers=3, filters=6),
+}
+DENOISE = Upsampling()
+UPSAMPLING = {
+    "upsampling": DENOISE,
+    "upsampling, RGB in one layer": Upsampling(image_channels=3, code_channels=5, layers=1, filters=8),
+    "upsampling, three layers": Upsampling(code_channels=4, layers=3, filters=6),
 }
 DENSE = {
     "dense": Dense(),
@@ -84,6 +90,19 @@ class PlainSynthesis(nn.Module):
         return nn.sigmoid(nn.Conv(a.image_channels, (3, 3), padding="SAME", name="convolution")(x))
 
 
+class PlainUpsamplingSynthesis(PlainSynthesis):
+    """The synthesis as the tutorial on noisy digits writes it, in flax's own layers."""
+
+    @nn.compact
+    def __call__(self, codes: Array) -> Array:
+        a, x = self.architecture, codes
+        for i in range(a.layers):
+            x = nn.relu(nn.Conv(a.filters, (3, 3), padding="SAME", name=f"convolution_{i}")(x))
+            n, height, width, channels = x.shape
+            x = jax.image.resize(x, (n, 2 * height, 2 * width, channels), "nearest")
+        return nn.sigmoid(nn.Conv(a.image_channels, (3, 3), padding="SAME", name="convolution")(x))
+
+
 def network(architecture: Architecture, side: Side) -> tuple[nn.Module, tuple[int, ...]]:
     """One half, and the shape of two images or codes that it takes."""
     cells = (3, 2)
@@ -118,14 +137,17 @@ def run(module: nn.Module, side: Side, architecture: Architecture, x: NDArray[An
     return np.asarray(jax.jit(module.apply)(random_parameters(architecture, side), x))
 
 
+@pytest.mark.parametrize("architecture", [ARTICLE, DENOISE], ids=["article", "denoise"])
 @pytest.mark.parametrize(("side", "parameters"), [("encoder", 9_568), ("decoder", 18_785)])
-def test_the_articles_halves_have_their_28_353_parameters(side: Side, parameters: int) -> None:
-    assert sum(map(prod, ARTICLE.weight_shapes(side).values())) == parameters
-    assert sum(map(prod, initial_shapes(ARTICLE, side).values())) == parameters
+def test_the_halves_of_both_tutorials_have_their_28_353_parameters(
+    architecture: Architecture, side: Side, parameters: int
+) -> None:
+    assert sum(map(prod, architecture.weight_shapes(side).values())) == parameters
+    assert sum(map(prod, initial_shapes(architecture, side).values())) == parameters
 
 
 @SIDES
-@each(CONVOLUTIONAL, DENSE, RESIDUAL)
+@each(CONVOLUTIONAL, UPSAMPLING, DENSE, RESIDUAL)
 def test_the_weights_are_named_and_shaped_as_flax_makes_them(architecture: Architecture, side: Side) -> None:
     shapes = architecture.weight_shapes(side)
     for_rounding = {name: shape for name, shape in shapes.items() if name.startswith("feedback/")}
@@ -150,7 +172,7 @@ def test_weights_come_in_the_order_of_the_layers_biases_first() -> None:
     ]
 
 
-@each(CONVOLUTIONAL)
+@each(CONVOLUTIONAL, UPSAMPLING)
 def test_the_analysis_equals_the_same_network_of_plain_flax_layers(architecture: Convolutional) -> None:
     module, shape = network(architecture, "encoder")
     images = np.random.default_rng(0).random(shape, np.float32)
@@ -160,13 +182,16 @@ def test_the_analysis_equals_the_same_network_of_plain_flax_layers(architecture:
     np.testing.assert_allclose(codes, expected, rtol=1e-5, atol=1e-5)
 
 
-@each(CONVOLUTIONAL)
+@each(CONVOLUTIONAL, UPSAMPLING)
 def test_the_synthesis_equals_the_same_network_of_plain_flax_layers(architecture: Convolutional) -> None:
     module, shape = network(architecture, "decoder")
     codes = np.random.default_rng(0).exponential(2, shape).astype(np.float32)
     images = run(module, "decoder", architecture, codes)
     assert images.std() > 0.01
-    expected = run(PlainSynthesis(architecture), "decoder", architecture, codes)
+    plain = PlainSynthesis(architecture)
+    if isinstance(architecture, Upsampling):
+        plain = PlainUpsamplingSynthesis(architecture)
+    expected = run(plain, "decoder", architecture, codes)
     np.testing.assert_allclose(images, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -219,7 +244,7 @@ def test_codes_of_a_residual_pair_are_whole_blocks(
     assert architecture.padded_pixels(*size) == cells[0] * cells[1] * 4**layers
 
 
-@each(CONVOLUTIONAL, DENSE, RESIDUAL)
+@each(CONVOLUTIONAL, UPSAMPLING, DENSE, RESIDUAL)
 def test_a_description_survives_as_plain_values(architecture: Architecture) -> None:
     values = architecture.to_dict()
     assert list(values)[:4] == ["kind", "image_channels", "code_channels", "layers"]
@@ -263,7 +288,9 @@ def test_the_ends_of_a_range_are_within_it(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["transformer", "", None, ["convolutional"], "codec.analysis.Analysis"])
 def test_an_unknown_kind_is_refused(kind: Any) -> None:
-    message = re.escape(f"architecture, kind: expected one of convolutional, dense, residual, found {kind!r}")
+    message = re.escape(
+        f"architecture, kind: expected one of convolutional, dense, residual, upsampling, found {kind!r}"
+    )
     with pytest.raises(BundleError, match=message):
         Architecture.from_dict({**ARTICLE.to_dict(), "kind": kind})
 
@@ -460,9 +487,9 @@ def architectures(draw: st.DrawFn) -> Architecture:
     """Small ones of all kinds."""
     channels, code, layers = draw(st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 4)))
     shared = {"image_channels": channels, "code_channels": code, "layers": layers}
-    kind = draw(st.sampled_from([Convolutional, Dense, Residual]))
-    if kind is Convolutional:
-        return Convolutional(**shared, filters=draw(st.integers(1, 9)))
+    kind = draw(st.sampled_from([Convolutional, Dense, Residual, Upsampling]))
+    if issubclass(kind, Convolutional):
+        return kind(**shared, filters=draw(st.integers(1, 9)))
     if kind is Residual:
         half, blocks, qualities = draw(st.tuples(st.integers(1, 5), st.integers(0, 2), st.integers(1, 3)))
         return Residual(**shared, filters=2 * half, blocks=blocks, qualities=qualities)

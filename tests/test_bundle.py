@@ -401,7 +401,7 @@ def test_another_side_is_refused(small_bundles: Bundles, value: Any) -> None:
 @pytest.mark.parametrize("kind", ["transformer", "Convolutional", "", b"convolutional", None, 1, [], {}])
 def test_an_unknown_kind_is_refused(small_bundles: Bundles, kind: Any) -> None:
     data = edited(small_bundles[0], lambda f: f["body"]["shared"]["architecture"].update(kind=kind))
-    refused(data, "architecture, kind: expected one of convolutional, dense, residual, found")
+    refused(data, "architecture, kind: expected one of convolutional, dense, residual, upsampling, found")
 
 
 @pytest.mark.parametrize("context", ["position", "", b"channel", None, 1, ["channel"], True, 1.5])
@@ -446,7 +446,7 @@ MAPS = [
 UNNAMED = {
     "format": "is not a bundle",
     "version": "format version 1, found None",
-    "kind": "architecture, kind: expected one of convolutional, dense, residual, found None",
+    "kind": "architecture, kind: expected one of convolutional, dense, residual, upsampling, found None",
 }
 """What is said where a key is missing that all else depends on."""
 

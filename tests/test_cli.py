@@ -294,7 +294,7 @@ def test_what_cannot_be_trained_on_is_told(tmp_path: Path, digits: NDArray[np.ui
     assert "lower --batch-size" in fails(1, *some, "--model", "dense")
     assert "layers: expected a whole number from 1 to 6, found -1" in fails(2, *some, "--layers", "-1")
     assert "loss: expected one of" in fails(2, *some, "--loss", "huber")
-    assert "model: expected one of dense, residual, article" in fails(2, *some, "--model", "vae")
+    assert "model: expected one of dense, residual, article, denoise" in fails(2, *some, "--model", "vae")
     for text in ("a:b", "1:2:3", "x,2", ""):
         assert "--lambda: expected LOW:HIGH or numbers" in fails(2, *some, "--lambda", text)
     assert "lambda: expected a range of positive numbers" in fails(2, *some, "--lambda", "5:2")

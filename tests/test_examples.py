@@ -1,5 +1,6 @@
 """Every example runs by itself."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,35 @@ def test_noisy_digits_come_out_clean(tmp_path: Path) -> None:
     assert read_image(tmp_path / "out.png").shape[2] == 3
 
 
+def test_networks_of_ones_own_are_trained_and_a_process_that_does_not_know_them_says_so(
+    tmp_path: Path,
+) -> None:
+    for module in ("optax", "orbax", "mlxtend"):
+        pytest.importorskip(module, reason=f"{module} is not installed; run: pip install '.[train]'")
+    command = [
+        sys.executable,
+        str(EXAMPLES / "own_model.py"),
+        "--epochs",
+        "15",
+        "--digits",
+        "200",
+        "--out",
+        "out",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"20 digits at ([0-9.]+) bytes each, ([0-9.]+) dB", done.stdout)
+    assert found, done.stdout
+    assert float(found[1]) < 784 / 4
+    assert float(found[2]) > 12
+    *_, last = done.stdout.strip().splitlines()
+    assert last.startswith("without the module: codec: ")
+    assert "found 'example.strided'" in last
+    assert last.endswith("import the author's code that calls codec.register_architecture first")
+    sender = {path.name for path in (tmp_path / "out" / "sender").iterdir()}
+    assert sender == {"own.encoder.msgpack", "digits.npy", "digits.packet"}
+
+
 def test_every_example_is_tested() -> None:
     names = {path.name for path in EXAMPLES.glob("*.py")}
-    assert names == {"bulk.py", "demo.py", "denoise.py", "own_images.py"}
+    assert names == {"bulk.py", "demo.py", "denoise.py", "own_images.py", "own_model.py"}

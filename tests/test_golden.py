@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.architecture import Residual, Side
+from codec.architecture import Convolutional, Residual, Side, Upsampling
 from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
@@ -224,6 +224,23 @@ SHA256: dict[str, str] = {
     "stream-sized.images.npy": "4acdcfaccc2da28d7781db587be20057ed13e07c1b52e20b572efb145f419e37",
     "stream-sized.packet": "4218bff5a315b697b85f3d4d57707d060d1be22c31b80288a4f550d4a1ad0505",
     "stream-sized.symbols.npy": "9566a65b92d226c43d5212c3c602ea98cae4787d37e69c4e5494dc092e397c7c",
+    "upsampling-batch-sized.images.npy": "44b69ef3b0c5722d39976b2a0eceec432747e9c32c8eb75786cc6d9fca9f1261",
+    "upsampling-batch-sized.packet": "3a777358ac49bf46c62c5fcafc14ad4a6df76c987022758562afcdc01bc6dadc",
+    "upsampling-batch-sized.symbols.npy": "12ef564f3385081131f1fb07cada69c832c02ab4e4fead0b743de625e8684398",
+    "upsampling-escapes.images.npy": "3d5a58b5d6f3e998b8a82500bdf72d2d8484a7fe1fef9fe5c4f80edd782c2379",
+    "upsampling-escapes.packet": "860a486883f646c39dcec90d8f20ffb6392d2a24f41abad505aa1d420df2a0ca",
+    "upsampling-escapes.symbols.npy": "f5f1da364d958472209e79570e4f2d306ba556e46edfbb2516f1f8574f880aac",
+    "upsampling-pair.decoder.msgpack": "f00a8ecc42eb0f4617c7c5742375a0d54afe94323c5905c0ef76b2d40b654ee0",
+    "upsampling-pair.encoder.msgpack": "6200f5f9aa365a9ba012a87bd613ebfd7edc0ae78d0e4df47e53643182e7d6ca",
+    "upsampling-single-0.images.npy": "5b545d6982351e3487d17d25598b36c347c0a44b4d5391bdffa052de41165a8b",
+    "upsampling-single-0.packet": "61721fe8fc217f44add513cbd95815569de7ffcb40e9ac03d05dfecdb170df44",
+    "upsampling-single-0.symbols.npy": "b5a3387a473948ed80ca65eb3e49284d3cdd219a9ad5d98bb10d3ab35e6119fa",
+    "upsampling-single-1.images.npy": "e426ff20f900a28b178ac134ba115f0fb47887828a1acf0ba3b37a6a898c2161",
+    "upsampling-single-1.packet": "e4a2ec2211a1c6c845b5affe5d3e58a72580b594090f2fbadedb7648bf470596",
+    "upsampling-single-1.symbols.npy": "2f927f4c55a20bd9cf233801ef26b87b1ee4c9c82d7cebe0aae4ee4754b2958d",
+    "upsampling-single-2.images.npy": "263dfe6cdb2f90376773d9d0b2ced8e9f109f37e2bf37cecd61a0574d55929ac",
+    "upsampling-single-2.packet": "f897920cdba87aedf714ef6c5585fbcc8e6835436922a66d23f89c4a99fc8652",
+    "upsampling-single-2.symbols.npy": "df5e28f3e3fdc693320264d8433b260a82988d81bccc3f8e98f653c112e9a64c",
 }
 
 _ALL = sorted(name.removesuffix(".packet") for name in SHA256 if name.endswith(".packet"))
@@ -242,10 +259,16 @@ NAMES = {
     "residual-batch-sized": ("a.png", "zwölf.png", "三"),
     "residual-escapes": ("black", "white", "halves", "ramp"),
     "residual-stream-named": tuple(f"{i}.png" for i in range(6)),
+    "upsampling-batch-sized": ("a.png", "b.png"),
 }
 
 QUALITIES = 3
-PAIRS = {"": make.SEED, make.DENSE: make.DENSE_SEED, make.RESIDUAL: make.RESIDUAL_SEED}
+PAIRS = {
+    "": make.SEED,
+    make.DENSE: make.DENSE_SEED,
+    make.RESIDUAL: make.RESIDUAL_SEED,
+    make.UPSAMPLING: make.UPSAMPLING_SEED,
+}
 """What the names of a pair's files begin with, and the seed that its provenance states."""
 Symbols = NDArray[np.int32]
 
@@ -591,10 +614,13 @@ def test_both_readers_refuse_packets_of_a_size_that_the_pair_does_not_take(
             reference_reader.read_packet(packet, theirs)
 
 
+@pytest.mark.parametrize("kind", [Convolutional, Upsampling])
 @pytest.mark.parametrize(("layers", "channels"), [(1, 3), (2, 1), (3, 4)])
-def test_the_second_readers_float64_images_are_within_a_level(layers: int, channels: int) -> None:
+def test_the_second_readers_float64_images_are_within_a_level(
+    layers: int, channels: int, kind: type[Convolutional]
+) -> None:
     rng = np.random.default_rng(layers)
-    bundle = random_bundle(rng, layers, channels)
+    bundle = random_bundle(rng, layers, channels, kind)
     data = write_bundle(bundle)
     theirs = reference_reader.read_bundle(data)
     decoder = Decoder(read_bundle(data))

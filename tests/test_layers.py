@@ -15,6 +15,7 @@ from codec.layers import (
     Convolution,
     PhaseConvolution,
     TransposedConvolution,
+    UpsampledConvolution,
     depth_to_space,
     interleave,
     max_pool,
@@ -141,6 +142,24 @@ def test_a_transposed_convolution_takes_odd_sizes(size: tuple[int, int]) -> None
         kernel,
         bias,
         normal(0, 2, *size, 2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "features"), [((1, 1, 1, 1), 1), ((2, 3, 5, 2), 3), ((1, 4, 1, 20), 9)], ids=str
+)
+def test_a_convolution_of_repeated_pixels_and_its_gradients_equal_those_of_flax(
+    shape: tuple[int, ...], features: int
+) -> None:
+    kernel, bias = layer_weights(shape[-1], features)
+    layer = applied(UpsampledConvolution(features))
+    plain = applied(nn.Conv(features, (3, 3), padding="SAME"))
+    assert_same_layer(
+        lambda *arguments: interleave(layer(*arguments)),
+        lambda kernel, bias, x: plain(kernel, bias, x.repeat(2, axis=1).repeat(2, axis=2)),
+        kernel,
+        bias,
+        normal(0, *shape),
     )
 
 

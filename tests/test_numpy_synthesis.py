@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from codec import decoder as decoder_module
 from codec import numpy_synthesis
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.bundle import Bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
@@ -31,6 +31,8 @@ RANDOM: list[tuple[Architecture, tuple[int, int]]] = [
     (Convolutional(code_channels=3, layers=1, filters=4), (8, 8)),
     (Convolutional(image_channels=3, code_channels=5, layers=3, filters=7), (9, 20)),
     (Convolutional(image_channels=4, code_channels=1, layers=4, filters=2), (1, 1)),
+    (Upsampling(code_channels=3, layers=1, filters=4), (8, 8)),
+    (Upsampling(image_channels=3, code_channels=5, layers=3, filters=7), (9, 20)),
     (dense(image_channels=3, code_channels=2, rows=3, columns=2, filters=(6, 5), elements=11), (12, 8)),
     (dense(code_channels=4, layers=1, rows=1, columns=5, filters=(4,), elements=20), (2, 10)),
     (dense(code_channels=3, layers=3, rows=2, columns=1, filters=(3, 4, 5), elements=5), (16, 8)),

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import codec
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.bundle import Bundle, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
@@ -37,6 +37,11 @@ ARCHITECTURES: dict[str, tuple[Architecture, tuple[int, ...], tuple[int, ...]]] 
         Convolutional(code_channels=4, layers=1, filters=4),
         (6, 8, 1),
         (12, 12, 24),
+    ),
+    "upsampling, RGB, padded": (
+        Upsampling(image_channels=3, code_channels=4, layers=2, filters=4),
+        (10, 13, 3),
+        (),
     ),
     "dense": (
         Dense(rows=2, columns=3, filters=(4, 6), units=8, elements=20, qualities=3),

@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 import codec
-from codec.analysis import ConvolutionalAnalysis
-from codec.architecture import KINDS, Architecture, Convolutional, Dense, Side
+from codec.analysis import build_analysis
+from codec.architecture import KINDS, Architecture, Convolutional, Dense, Side, Upsampling
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.packet_reader import read_packet
-from codec.synthesis import ConvolutionalSynthesis
+from codec.synthesis import build_synthesis
 from codec.tiles import MOST_MARGIN, TILE, aligned, longest_window, look, tile_count, tile_span, tiles_along
 from tests.conftest import random_pair
 
@@ -65,6 +65,8 @@ def test_pictures_of_all_sizes_share_a_few_windows() -> None:
 # How far networks look
 
 ARCHITECTURES = [Convolutional(code_channels=2, layers=layers, filters=2) for layers in (1, 2, 3, 4)]
+ARCHITECTURES += [Upsampling(code_channels=2, layers=layers, filters=2) for layers in (1, 2, 3, 4)]
+EACH = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: f"{a.kind}, {a.layers} layers")
 
 
 def lively_weights(architecture: Architecture, side: Side) -> dict[str, dict[str, NDArray[np.float32]]]:
@@ -89,32 +91,32 @@ def reached(
     return [np.flatnonzero((still != some).any((0, 2))).tolist() for some in moved]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: f"{a.layers} layers")
+@EACH
 def test_the_analysis_looks_as_far_as_its_margin_says_and_no_further(architecture: Convolutional) -> None:
     stride, margin = architecture.stride, architecture.margin("encoder")
     parameters = {"params": lively_weights(architecture, "encoder")}
     distances = set()
     changed = range(2 * stride, 3 * stride)
-    network = partial(ConvolutionalAnalysis(architecture).apply, parameters)
+    network = partial(build_analysis(architecture).apply, parameters)
     for at, codes in zip(changed, reached(network, stride, 5 * stride, 1, changed), strict=True):
         assert codes
         distances |= {max(c * stride - at, at - (c + 1) * stride + 1) for c in codes}
     assert margin - architecture.alignment < max(distances) <= margin
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: f"{a.layers} layers")
+@EACH
 def test_the_synthesis_looks_as_far_as_its_margin_says_and_no_further(architecture: Convolutional) -> None:
     stride, margin = architecture.stride, architecture.margin("decoder")
     parameters = {"params": lively_weights(architecture, "decoder")}
-    network = partial(ConvolutionalSynthesis(architecture).apply, parameters, method="logits")
-    [pixels] = reached(network, 1, 5, architecture.code_channels, [2])
-    assert max(abs(pixel // stride - 2) * stride for pixel in pixels) == margin
+    network = partial(build_synthesis(architecture).apply, parameters, method="logits")
+    [pixels] = reached(network, 1, 7, architecture.code_channels, [3])
+    assert max(abs(pixel // stride - 3) * stride for pixel in pixels) == margin
 
 
 def test_margins_are_whole_multiples_that_windows_have_room_for() -> None:
     for kind in KINDS.values():
         for side in ("encoder", "decoder"):
-            for layers in range(1, 7) if kind is Convolutional else (2,):
+            for layers in range(1, 7) if issubclass(kind, Convolutional) else (2,):
                 architecture = replace(kind(), layers=layers)
                 margin = architecture.margin(side)
                 assert TILE % architecture.alignment == 0
@@ -210,10 +212,9 @@ class Aligned(Convolutional):
         return self.alignment
 
 
-@pytest.mark.parametrize("size", [(3, 1037), (518, 9)])
-def test_tiles_are_padded_to_the_alignment_where_that_is_more_than_a_code(size: tuple[int, int]) -> None:
+def random_picture_in_tiles_is_the_picture_at_once(architecture: Architecture, size: tuple[int, int]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, *size, 1), np.uint8)
-    bundles = random_pair(Aligned(code_channels=2, layers=2, filters=2), images[:, :40, :40])
+    bundles = random_pair(architecture, images[:, :40, :40])
     encoder, decoder = Encoder(bundles[0]), Decoder(bundles[1])
     at_once = encoder.encode(images[3])
     tiled = b"".join(encoder.encode_pictures([images[3]]))
@@ -221,3 +222,13 @@ def test_tiles_are_padded_to_the_alignment_where_that_is_more_than_a_code(size: 
     np.testing.assert_array_equal(symbols, decoder.symbols(at_once)[0], strict=True)
     [picture] = decoder.decode_pictures(tiled)
     assert np.abs(picture.image.astype(int) - decoder.decode(at_once)[0]).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(3, 1037), (518, 9)])
+def test_tiles_are_padded_to_the_alignment_where_that_is_more_than_a_code(size: tuple[int, int]) -> None:
+    random_picture_in_tiles_is_the_picture_at_once(Aligned(code_channels=2, layers=2, filters=2), size)
+
+
+def test_tiles_of_an_upsampling_pair_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codec.tiles._STEP", 4)  # windows are no longer than the margin asks for
+    random_picture_in_tiles_is_the_picture_at_once(Upsampling(code_channels=2, filters=4), (24, 1037))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from codec import batching
-from codec.architecture import Convolutional, Dense, Residual
+from codec.architecture import Convolutional, Dense, Residual, Upsampling
 from codec.bundle_reader import read_bundle
 from codec.decoder import Decoder
 from codec.encoder import Encoder
@@ -409,6 +409,38 @@ def test_the_articles_recipe_is_its_own() -> None:
     assert article == Settings(name="article")
 
 
+def test_the_recipe_of_the_tutorial_on_noisy_digits_is_its_own() -> None:
+    denoise = settings_for(images_of(28, 28, 1), "mnist", model="denoise")
+    assert denoise.architecture == Upsampling()
+    assert (denoise.objective, denoise.loss, denoise.noise) == ("distortion", "bce", (0.5, 0.5))
+    assert (denoise.optimiser, denoise.learning_rate) == ("adadelta", 1.0)
+    assert (denoise.epochs, denoise.batch_size, denoise.augment) == (10, 128, 0.0)
+    named: dict[str, Any] = {"noise": (0.25, 0.25), "optimiser": "adam", "epochs": 3, "learning_rate": None}
+    other = settings_for(images_of(28, 28, 1), "mnist", model="denoise", **named)
+    assert (other.noise, other.optimiser, other.epochs, other.learning_rate) == (
+        (0.25, 0.25),
+        "adam",
+        3,
+        1e-3,
+    )
+    rated = settings_for(images_of(28, 28, 1), "mnist", model="denoise", objective="rate-distortion")
+    assert (rated.optimiser, rated.learning_rate, rated.noise) == ("adam", 2e-3, (0.5, 0.5))
+    assert settings_for(images_of(28, 28, 1), "mnist", model="article").noise == (0, 0)
+
+
+def test_adadelta_takes_the_steps_of_its_equations() -> None:
+    adadelta = Distortion(settings_for(images_of(28, 28, 1), "mnist", model="denoise")).optimiser()
+    weight = jnp.float32(0.0)
+    state = adadelta.init(weight)
+    squares = moved = 0.0
+    for gradient in (3.0, -0.5, 0.01):
+        update, state = adadelta.update(jnp.float32(gradient), state, weight)
+        squares = 0.95 * squares + 0.05 * gradient**2
+        step = -np.sqrt((moved + 1e-7) / (squares + 1e-7)) * gradient
+        moved = 0.95 * moved + 0.05 * step**2
+        assert float(update) == pytest.approx(step, rel=1e-4)
+
+
 def test_lambdas_scale_with_the_size_of_the_images_and_can_be_given() -> None:
     for model in ("dense", "residual", "article"):
         some = (
@@ -429,7 +461,7 @@ def test_lambdas_scale_with_the_size_of_the_images_and_can_be_given() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "vae"}, "model: expected one of dense, residual, article, found 'vae'"),
+        ({"model": "vae"}, "model: expected one of dense, residual, article, denoise, found 'vae'"),
         ({"objective": "distortion", "model": "dense"}, "the dense model is trained for rate and distortion"),
         (
             {"objective": "distortion", "model": "residual"},
@@ -449,7 +481,15 @@ def test_lambdas_scale_with_the_size_of_the_images_and_can_be_given() -> None:
         ({"objective": "beauty"}, "objective: expected one of"),
         ({"lambdas": (1.0, 2.0), "qualities": 3}, "lambda: expected 3, one a quality, found 2"),
         ({"qualities": 1}, "qualities: expected at least 2 over a range of lambda, found 1"),
-        ({"filters": 8}, "filters: they belong to the models of convolutions alone, article and residual"),
+        (
+            {"filters": 8},
+            "filters: they belong to the models of convolutions alone: article, denoise and residual",
+        ),
+        ({"optimiser": "sgd"}, "optimiser: expected one of adam, adadelta, found 'sgd'"),
+        (
+            {"optimiser": "adadelta"},
+            "optimiser: rate and distortion are trained with adam only, found adadelta",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:

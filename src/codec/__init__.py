@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from codec.limits import Limits
     from codec.loading import pretrained
     from codec.mixed_decoder import Band, Picture
+    from codec.registry import register_architecture
     from codec.salvage import Salvaged
     from codec.sealing import seal, unseal
     from codec.signing import sign_bundle, verify_bundle
@@ -101,6 +102,7 @@ __all__ = [
     "open_archive",
     "pretrained",
     "recover_archive",
+    "register_architecture",
     "seal",
     "sign_bundle",
     "unseal",
@@ -137,6 +139,7 @@ _HOMES = {
     "open_archive": "archive_reader",
     "pretrained": "loading",
     "recover_archive": "archive_repair",
+    "register_architecture": "registry",
     "seal": "sealing",
     "sign_bundle": "signing",
     "unseal": "sealing",

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.layers import (
     HE_NORMAL,
     Convolution,
@@ -22,8 +22,16 @@ from codec.layers import (
     residual_blocks,
     space_to_depth,
 )
+from codec.registry import networks_of
 
-__all__ = ["ConvolutionalAnalysis", "DenseAnalysis", "ResidualAnalysis", "analyse", "build_analysis"]
+__all__ = [
+    "ConvolutionalAnalysis",
+    "DenseAnalysis",
+    "ResidualAnalysis",
+    "UpsamplingAnalysis",
+    "analyse",
+    "build_analysis",
+]
 
 
 class ConvolutionalAnalysis(nn.Module):
@@ -41,6 +49,12 @@ class ConvolutionalAnalysis(nn.Module):
             # ReLU after the pool: it commutes with the maximum and then touches a quarter of the values.
             x = nn.relu(max_pool(Convolution(features, name=f"convolution_{i}")(x)))
         return x
+
+
+class UpsamplingAnalysis(ConvolutionalAnalysis):
+    """The same."""
+
+    architecture: Upsampling
 
 
 class DenseAnalysis(nn.Module):
@@ -103,12 +117,7 @@ class ResidualAnalysis(nn.Module):
 
 def build_analysis(architecture: Architecture) -> nn.Module:
     """The analysis of an architecture of any kind."""
-    if isinstance(architecture, Dense):
-        return DenseAnalysis(architecture)
-    if isinstance(architecture, Residual):
-        return ResidualAnalysis(architecture)
-    assert isinstance(architecture, Convolutional)
-    return ConvolutionalAnalysis(architecture)
+    return networks_of(architecture).analysis(architecture)
 
 
 def analyse(architecture: Architecture, parameters: Any, images: Array, quality: int) -> Array:

@@ -1,21 +1,33 @@
 """What a pair's networks look like, as data: descriptions that bundles store and both halves build from.
 
 No JAX here: a bundle's weights are checked against ``weight_shapes`` before any network is built. A file
-names one of ``KINDS``; it never names code.
+names one of ``KINDS``; it never names code. ``codec.registry`` adds kinds of a user's own.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from reprlib import repr as short
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_type_hints
 
 from codec.errors import BundleError, OptionError
 from codec.limits import Limits
 from codec.tiles import MOST_MARGIN
 
-__all__ = ["KINDS", "LIVE_CLASSES", "Architecture", "Convolutional", "Dense", "Residual", "Side"]
+__all__ = [
+    "KINDS",
+    "LIVE_CLASSES",
+    "Architecture",
+    "Convolutional",
+    "Dense",
+    "Ranges",
+    "Residual",
+    "Shapes",
+    "Side",
+    "Upsampling",
+]
 
 Side = Literal["encoder", "decoder"]
 Shapes = dict[str, tuple[int, ...]]
@@ -23,18 +35,9 @@ Shapes = dict[str, tuple[int, ...]]
 LIVE_CLASSES = 432
 """Kinds of neighbourhoods that a pixel may have, for ``codec.rounding``."""
 
-_RANGES = {
-    "image_channels": (1, 4),
-    "code_channels": (1, 1024),
-    "layers": (1, 6),
-    "filters": (1, 1024),
-    "rows": (1, 1024),
-    "columns": (1, 1024),
-    "elements": (1, 1 << 16),
-    "units": (1, 1 << 14),
-    "qualities": (1, 256),
-    "blocks": (0, 16),
-}
+Ranges = Mapping[str, tuple[int, int]]
+_FILTERS: Ranges = {"filters": (1, 1024)}
+_PLAIN = (bool, int, float, str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +51,34 @@ class Architecture(ABC):
     """
 
     kind: ClassVar[str]
-    kernel_dtype: ClassVar[Literal["float32", "float16"]]
+    kernel_dtype: ClassVar[Literal["float32", "float16"]] = "float32"
     """How a bundle stores kernels; all other weights are float32."""
+    ranges: ClassVar[Ranges] = {"image_channels": (1, 4), "code_channels": (1, 1024), "layers": (1, 6)}
+    """The least and the most of each field of whole numbers; fields that are not here hold plain values."""
+    steady: ClassVar[bool] = False
+    """Whether codes are the same to the last bit however many images the analysis is given at once."""
 
     image_channels: int = 1
     code_channels: int = 32
     layers: int = 2
 
     def __post_init__(self) -> None:
+        types = _types(type(self))
         for field in fields(self):
-            value, (low, high) = getattr(self, field.name), _RANGES[field.name]
-            listed = isinstance(value, tuple) and field.type is not int
-            numbers = value if listed else (value,)
-            if any(type(number) is not int or not low <= number <= high for number in numbers):
+            name, value = field.name, getattr(self, field.name)
+            listed = isinstance(value, tuple) and types[name] not in _PLAIN
+            parts = value if listed else (value,)
+            if name not in self.ranges:
+                expected = (types[name],) if types[name] in _PLAIN else _PLAIN
+                if any(type(part) not in expected for part in parts):
+                    names = " or ".join(kind.__name__ for kind in expected)
+                    raise OptionError(f"architecture, {name}: expected {names}, found {short(value)}")
+                continue
+            low, high = self.ranges[name]
+            if any(type(part) is not int or not low <= part <= high for part in parts):
                 what = "whole numbers" if listed else "a whole number"
                 raise OptionError(
-                    f"architecture, {field.name}: expected {what} from {low} to {high}, found {short(value)}"
+                    f"architecture, {name}: expected {what} from {low} to {high}, found {short(value)}"
                 )
 
     @property
@@ -94,9 +109,9 @@ class Architecture(ABC):
     def activations(self, height: int, width: int) -> int:
         """Values of the widest layer of the networks for one image of this size."""
 
-    @abstractmethod
     def takes(self, height: int, width: int) -> bool:
-        """Whether the networks can take images of this size."""
+        """Whether the networks can take images of this size: any, unless a kind says otherwise."""
+        return True
 
     @abstractmethod
     def margin(self, side: Side) -> int | None:
@@ -134,8 +149,9 @@ class Architecture(ABC):
         kind = values.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
             raise BundleError(
-                f"architecture, kind: expected one of {', '.join(KINDS)}, found {short(kind)}; "
-                "update split-codec if the bundle is newer"
+                f"architecture, kind: expected one of {', '.join(KINDS)}, found {short(kind)}; update "
+                "split-codec if the bundle is newer; if the kind is its author's own, import the author's "
+                "code that calls codec.register_architecture first"
             )
         expected = ["kind", *(field.name for field in fields(KINDS[kind]))]
         if list(values) != expected:
@@ -152,6 +168,12 @@ class Architecture(ABC):
             raise BundleError(str(error)) from None
 
 
+@cache
+def _types(kind: type[Architecture]) -> dict[str, Any]:
+    """The types that the fields of a kind are declared with."""
+    return get_type_hints(kind)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Convolutional(Architecture):
     """Convolutions alone, for images of any size. The defaults are the article's: 28,353 parameters.
@@ -161,7 +183,10 @@ class Convolutional(Architecture):
     """
 
     kind = "convolutional"
-    kernel_dtype = "float32"
+    ranges: ClassVar[Ranges] = {**Architecture.ranges, **_FILTERS}
+    steady = True
+    doubling: ClassVar[str] = "transposed"
+    """What the layers of the synthesis that come with a doubling are called."""
 
     filters: int = 32
 
@@ -169,10 +194,6 @@ class Convolutional(Architecture):
         """Those of a layer at the images' own size, or of the codes before they are pooled."""
         rows, columns, channels = self.code_shape(height, width)
         return rows * columns * max(self.stride**2 * max(self.filters, self.image_channels), 4 * channels)
-
-    def takes(self, height: int, width: int) -> bool:
-        """Any size."""
-        return True
 
     def margin(self, side: Side) -> int:
         """The width of one code, for both halves.
@@ -192,7 +213,7 @@ class Convolutional(Architecture):
             outputs.append((f"convolution_{self.layers - 1}", self.code_channels))
         else:
             inputs = self.code_channels
-            outputs = [(f"transposed_{i}", self.filters) for i in range(self.layers)]
+            outputs = [(f"{self.doubling}_{i}", self.filters) for i in range(self.layers)]
             outputs.append(("convolution", self.image_channels))
         shapes: Shapes = {}
         for name, features in outputs:
@@ -200,6 +221,25 @@ class Convolutional(Architecture):
             shapes[f"{name}/kernel"] = (3, 3, inputs, features)
             inputs = features
         return shapes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upsampling(Convolutional):
+    """The article's analysis, and a synthesis that doubles by repeating pixels between plain convolutions.
+
+    This is the tutorial's network that cleans noisy digits. Its weights have the shapes of ``Convolutional``.
+    """
+
+    kind = "upsampling"
+    doubling = "convolution"
+
+    def margin(self, side: Side) -> int:
+        """The width of one code in the analysis, of two in the synthesis.
+
+        There the last convolution reaches into the value beside, which belongs to the next code, and so does
+        each one before it: the first, over the codes themselves, then reaches the code after that.
+        """
+        return self.stride if side == "encoder" else 2 * self.stride
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +259,15 @@ class Dense(Architecture):
 
     kind = "dense"
     kernel_dtype = "float16"
+    ranges: ClassVar[Ranges] = {
+        **Architecture.ranges,
+        **_FILTERS,
+        "rows": (1, 1024),
+        "columns": (1, 1024),
+        "elements": (1, 1 << 16),
+        "units": (1, 1 << 14),
+        "qualities": (1, 256),
+    }
 
     rows: int = 7
     columns: int = 7
@@ -330,6 +379,7 @@ class Residual(Architecture):
 
     kind = "residual"
     kernel_dtype = "float16"
+    ranges: ClassVar[Ranges] = {**Architecture.ranges, **_FILTERS, "blocks": (0, 16), "qualities": (1, 256)}
 
     filters: int = 128
     blocks: int = 2
@@ -364,10 +414,6 @@ class Residual(Architecture):
         """Those of the images, of the codes, or of a convolution."""
         rows, columns, _ = self.code_shape(height, width)
         return rows * columns // 4 * max(self.pixels, self.elements, 2 * self.filters)
-
-    def takes(self, height: int, width: int) -> bool:
-        """Any size."""
-        return True
 
     def margin(self, side: Side) -> int:
         """One block for each convolution over blocks, and one for those over cells.
@@ -415,5 +461,7 @@ class Residual(Architecture):
         }
 
 
-KINDS: dict[str, type[Architecture]] = {kind.kind: kind for kind in (Convolutional, Dense, Residual)}
-"""The kinds of networks that this version can build, by the name a bundle gives them."""
+KINDS: dict[str, type[Architecture]] = {
+    kind.kind: kind for kind in (Convolutional, Dense, Residual, Upsampling)
+}
+"""The kinds of networks that this process can build, by the name a bundle gives them."""

@@ -183,12 +183,15 @@ class Bundle:
         """The pair's name as its maker gave it; the digest is what identifies it."""
         return str(self.provenance.get("name", "unnamed"))
 
-    def parameters(self) -> dict[str, dict[str, NDArray[np.float32]]]:
-        """The weights as flax takes them, float32: {layer: {"kernel": ..., "bias": ...}}."""
-        nested: dict[str, dict[str, NDArray[np.float32]]] = {}
+    def parameters(self) -> dict[str, Any]:
+        """The weights as flax takes them, float32: {layer: {"kernel": ..., "bias": ...}}, at any depth."""
+        nested: dict[str, Any] = {}
         for name, values in self.weights.items():
-            layer, kind = name.rsplit("/", 1)
-            nested.setdefault(layer, {})[kind] = values.astype(np.float32, copy=False)
+            *layers, kind = name.split("/")
+            inner = nested
+            for layer in layers:
+                inner = inner.setdefault(layer, {})
+            inner[kind] = values.astype(np.float32, copy=False)
         return nested
 
 

@@ -273,13 +273,17 @@ def train(
         str | None, typer.Option(metavar="NAME", help="Of the pair; the data's name if left out.")
     ] = None,
     objective: Annotated[
-        str, typer.Option(help="rate-distortion, or distortion: the article's, which does not look at rate.")
-    ] = "rate-distortion",
+        str | None,
+        typer.Option(
+            help="rate-distortion, or distortion: the article's, which does not look at rate, and what the "
+            "denoise model is trained for if left out."
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="dense (many small images of one size), residual (images of any size) or article; chosen by "
-            "the data if left out."
+            help="dense (many small images of one size), residual (images of any size), article or denoise "
+            "(the tutorial's, which cleans noisy images); chosen by the data if left out."
         ),
     ] = None,
     lambdas: Annotated[
@@ -298,7 +302,7 @@ def train(
         typer.Option(
             help="Passes over the training images; as many as make 25,740 steps if left out "
             "(15,000 with the residual model), but at most 200; "
-            "50 for distortion alone."
+            "for distortion alone 50, or 10 with the denoise model."
         ),
     ] = None,
     batch_size: Annotated[
@@ -306,7 +310,12 @@ def train(
         typer.Option(help="Images in one step; 128 if left out, fewer large ones with the residual model."),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Adam's; 0.002 if left out, 0.001 for distortion alone.")
+        float | None,
+        typer.Option(help="Adam's 0.002 if left out, 0.001 for distortion alone; Adadelta's 1."),
+    ] = None,
+    optimiser: Annotated[
+        str | None,
+        typer.Option(help="adam or, for distortion alone, adadelta: the denoise model's if left out."),
     ] = None,
     loss: Annotated[
         str, typer.Option(help="bce (binary cross-entropy), mse or l1; for distortion alone.")
@@ -316,7 +325,7 @@ def train(
         typer.Option(
             metavar="D | LOW:HIGH",
             help="Standard deviation of noise on the input, or a range that each image's is drawn from; the "
-            "images stay the target. The article's is 0.4.",
+            "images stay the target. 0.5 with the denoise model if left out, else 0.",
         ),
     ] = None,
     augment: Annotated[
@@ -330,7 +339,7 @@ def train(
     layers: Annotated[int, typer.Option(help="Halvings of height and width.")] = 2,
     filters: Annotated[
         int | None,
-        typer.Option(help="Channels of hidden layers; if left out 32 (article) or 128 (residual)."),
+        typer.Option(help="Channels of hidden layers; if left out 32 (article, denoise) or 128 (residual)."),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Of the weights, the order of the images, their warps and the noise.")
@@ -383,6 +392,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        optimiser=optimiser,
         loss=loss,
         noise=_noise(noise),
         augment=augment,
@@ -395,7 +405,7 @@ def train(
     )
     why = None
     if model is None:
-        choice, reason = model_for(data.training, objective, layers, any_size=tile is not None)
+        choice, reason = model_for(data.training, settings.objective, layers, any_size=tile is not None)
         why = f"model {choice}: {reason}"
     try:
         if not several.first:

@@ -31,6 +31,7 @@ from codec.mixed_decoder import Band, MixedDecoder, Picture
 from codec.packet import Chunk, Header
 from codec.packet_reader import OnMissing, read_packet
 from codec.quantise import dequantise
+from codec.registry import networks_of
 from codec.runs import decode_symbols
 from codec.salvage import Gap, Salvaged, joined
 from codec.signing import Trusted
@@ -153,7 +154,8 @@ class Decoder:
 
     def _images(self, codes: NDArray[np.float32], quality: int) -> NDArray[np.uint8]:
         pixels = codes[..., 0].size * self.bundle.pair.architecture.stride**2
-        return (self._few if pixels <= _FEW_PIXELS else self._many)(codes, quality)
+        few = pixels <= _FEW_PIXELS and networks_of(self.bundle.pair.architecture).numpy_synthesis is not None
+        return (self._few if few else self._many)(codes, quality)
 
     # Threads that ask for one of these two at once may make it twice, which is harmless.
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.analysis import analyse
-from codec.architecture import Dense, Residual
 from codec.batching import apply_in_batches, batch_sizes, compiled_for, in_threads
 from codec.bundle import Bundle
 from codec.context import ContextModel
@@ -116,7 +115,8 @@ class Encoder:
         How XLA orders the sums of a dense layer depends on the batch's size, and a code in the middle between
         two integers may go either way. So whole batches of the largest size decide: what went in smaller ones
         and came near such an edge is computed once more in one of those. ``steered`` rounding looks at every
-        last bit, so there all of it is. A convolution's sums are in one order whatever the batch.
+        last bit, so there all of it is. A convolution's sums are in one order whatever the batch
+        (``Architecture.steady``).
         """
         pair = self.bundle.pair
         function = compiled_for(analyse, pair.architecture, pixels.shape[1:])
@@ -127,7 +127,7 @@ class Encoder:
             raise BundleError(
                 f"encoder {short(self.bundle.name)}: its codes are not finite; retrain the pair"
             )
-        if isinstance(pair.architecture, Dense | Residual) and not steered:
+        if not (pair.architecture.steady or steered):
             start = len(pixels) // largest[0] * largest[0]
             doubtful = near_edge(codes[start:], pair.steps[quality], _EDGE).any((1, 2, 3))
             if doubtful.any():

@@ -3,8 +3,8 @@
 XLA's own transposed convolution dilates its input with zeros and runs several times slower on a CPU than its
 arithmetic, and so do convolutions with few features (``docs/performance.md``). So a stride-2 transposed
 convolution is written as the four small convolutions that make its output's phases, and a last convolution
-with few features reads these phases as they are. The tests hold every form to flax's ``ConvTranspose``,
-``Conv`` and ``max_pool``.
+with few features reads these phases as they are. A convolution over repeated pixels is written the same way.
+The tests hold every form to flax's ``ConvTranspose``, ``Conv`` and ``max_pool``.
 
 "Phases" of an array [N, 2H, 2W, C] are four arrays [N, H, W, C]: each 2x2 block's first, second, third and
 last value. "Depth form" is [N, H, W, 4C]: the phases side by side in depth.
@@ -28,6 +28,7 @@ __all__ = [
     "QualityDense",
     "QualityGain",
     "TransposedConvolution",
+    "UpsampledConvolution",
     "depth_to_space",
     "interleave",
     "leaky_relu",
@@ -150,6 +151,33 @@ class TransposedConvolution(_Layer):
             _convolve(x, kernel[rows, columns], (above, left)) + bias
             for rows, above in (even, odd)
             for columns, left in (even, odd)
+        )
+        return a, b, c, d
+
+
+class UpsampledConvolution(_Layer):
+    """``Convolution`` over repeated pixels: [N, H, W, I] to the phases of [N, 2H, 2W, features].
+
+    ``interleave`` of the result equals the convolution of the array with every pixel made a 2x2 block of its
+    like: along one axis output 2i is x[i-1] k[0] + x[i] (k[1] + k[2]), and output 2i+1 is
+    x[i] (k[0] + k[1]) + x[i+1] k[2]. That is 4 products for each output in the place of 9.
+    """
+
+    @nn.compact
+    def __call__(self, x: Array) -> Phases:
+        kernel, bias = self.weights(x.shape[-1])
+
+        def merged(taps: Array, odd: int) -> Array:
+            """Of three taps along the first axis the two that a phase has."""
+            first, second = (taps[:2].sum(0), taps[2]) if odd else (taps[0], taps[1:].sum(0))
+            return jnp.stack([first, second])
+
+        by_row = [merged(kernel, odd).swapaxes(0, 1) for odd in (0, 1)]
+        kernels = [merged(taps, odd).swapaxes(0, 1) for taps in by_row for odd in (0, 1)]
+        sides = ((1, 0), (0, 1))
+        paddings = [(above, left) for above in sides for left in sides]
+        a, b, c, d = (
+            _convolve(x, one, padding) + bias for one, padding in zip(kernels, paddings, strict=True)
         )
         return a, b, c, d
 

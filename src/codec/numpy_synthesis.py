@@ -9,10 +9,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
+from codec.registry import networks_of
 from codec.spatial_context import to_blocks
 
-__all__ = ["Parameters", "float_images", "synthesise"]
+__all__ = ["Parameters", "convolutional", "dense", "float_images", "residual", "synthesise", "upsampling"]
 
 Floats = NDArray[np.float32]
 Layer = Mapping[str, Floats]
@@ -34,25 +35,36 @@ def synthesise(
 
 
 def float_images(architecture: Architecture, parameters: Parameters, codes: Floats, quality: int) -> Floats:
-    """The same before rounding: float32 in 0..1."""
-    if isinstance(architecture, Dense):
-        return _dense(architecture, parameters, codes, quality)
-    if isinstance(architecture, Residual):
-        return _residual(architecture, parameters, codes, quality)
-    assert isinstance(architecture, Convolutional)
-    return _convolutional(architecture, parameters, codes)
+    """The same before rounding: float32 in 0..1, of an architecture that has its synthesis in NumPy."""
+    synthesis = networks_of(architecture).numpy_synthesis
+    assert synthesis is not None
+    return synthesis(architecture, parameters, codes, quality)
 
 
-def _convolutional(architecture: Convolutional, parameters: Parameters, codes: Floats) -> Floats:
+def convolutional(architecture: Convolutional, parameters: Parameters, codes: Floats, quality: int) -> Floats:
+    """``codec.synthesis.ConvolutionalSynthesis``."""
     x = codes
     for i in range(architecture.layers):
         x = np.maximum(_convolve(x, parameters[f"transposed_{i}"], stride=2), 0)
-    logits = _convolve(x, parameters["convolution"])
+    return _sigmoid(_convolve(x, parameters["convolution"]))
+
+
+def upsampling(architecture: Upsampling, parameters: Parameters, codes: Floats, quality: int) -> Floats:
+    """``codec.synthesis.UpsamplingSynthesis``."""
+    x = codes
+    for i in range(architecture.layers):
+        x = np.maximum(_convolve(x, parameters[f"convolution_{i}"]), 0)
+        x = x.repeat(2, axis=1).repeat(2, axis=2)
+    return _sigmoid(_convolve(x, parameters["convolution"]))
+
+
+def _sigmoid(logits: Floats) -> Floats:
     images: Floats = np.reciprocal(1 + np.exp(-logits))
     return images
 
 
-def _dense(a: Dense, parameters: Parameters, codes: Floats, quality: int) -> Floats:
+def dense(a: Dense, parameters: Parameters, codes: Floats, quality: int) -> Floats:
+    """``codec.synthesis.DenseSynthesis``."""
     n = len(codes)
     elements = codes.transpose(0, 3, 1, 2).reshape(n, -1)[:, : a.elements]
     scaling = parameters["codes"]
@@ -69,7 +81,8 @@ def _dense(a: Dense, parameters: Parameters, codes: Floats, quality: int) -> Flo
     return images
 
 
-def _residual(a: Residual, parameters: Parameters, codes: Floats, quality: int) -> Floats:
+def residual(a: Residual, parameters: Parameters, codes: Floats, quality: int) -> Floats:
+    """``codec.synthesis.ResidualSynthesis``."""
     scaling = parameters["codes"]
     elements = to_blocks(codes) * np.exp(scaling["log_gain"][quality]) + scaling["bias"][quality]
     x = _leaky_relu(_convolve(elements, _at(parameters["convolution_0"], quality)))

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.layers import (
     HE_NORMAL,
     Convolution,
@@ -15,14 +15,23 @@ from codec.layers import (
     QualityDense,
     QualityGain,
     TransposedConvolution,
+    UpsampledConvolution,
     depth_to_space,
     interleave,
     leaky_relu,
     residual_blocks,
     space_to_depth,
 )
+from codec.registry import networks_of
 
-__all__ = ["ConvolutionalSynthesis", "DenseSynthesis", "ResidualSynthesis", "build_synthesis", "synthesise"]
+__all__ = [
+    "ConvolutionalSynthesis",
+    "DenseSynthesis",
+    "ResidualSynthesis",
+    "UpsamplingSynthesis",
+    "build_synthesis",
+    "synthesise",
+]
 
 
 class ConvolutionalSynthesis(nn.Module):
@@ -53,6 +62,24 @@ class ConvolutionalSynthesis(nn.Module):
             if i != last:
                 x = interleave((a, b, c, d))
         return PhaseConvolution(self.architecture.image_channels, name="convolution")((a, b, c, d))
+
+
+class UpsamplingSynthesis(ConvolutionalSynthesis):
+    """(3x3 convolution, ReLU, every pixel made a 2x2 block) for each layer, 3x3 convolution, sigmoid.
+
+    A doubling and the convolution after it are one layer, which never sees the repeated pixels.
+    """
+
+    architecture: Upsampling
+
+    @nn.compact
+    def logits(self, codes: Array) -> Array:
+        """What the sigmoid takes."""
+        a = self.architecture
+        x = nn.relu(Convolution(a.filters, name="convolution_0")(codes))
+        for i in range(1, a.layers):
+            x = nn.relu(interleave(UpsampledConvolution(a.filters, name=f"convolution_{i}")(x)))
+        return interleave(UpsampledConvolution(a.image_channels, name="convolution")(x))
 
 
 class DenseSynthesis(nn.Module):
@@ -134,12 +161,7 @@ class ResidualSynthesis(nn.Module):
 
 def build_synthesis(architecture: Architecture) -> nn.Module:
     """The synthesis of an architecture of any kind."""
-    if isinstance(architecture, Dense):
-        return DenseSynthesis(architecture)
-    if isinstance(architecture, Residual):
-        return ResidualSynthesis(architecture)
-    assert isinstance(architecture, Convolutional)
-    return ConvolutionalSynthesis(architecture)
+    return networks_of(architecture).synthesis(architecture)
 
 
 def synthesise(architecture: Architecture, parameters: Any, codes: Array, quality: int) -> Array:

@@ -182,7 +182,7 @@ def test_extension_types_reach_no_code(tree: Tree, value: Any) -> None:
 )
 def test_an_architecture_that_names_code_is_refused(tree: Tree, kind: str) -> None:
     tree["body"]["shared"]["architecture"]["kind"] = kind
-    attack(tree, "kind: expected one of convolutional, dense, residual, found", memory=16 * MIB)
+    attack(tree, "kind: expected one of convolutional, dense, residual, upsampling, found", memory=16 * MIB)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Convolutional, Dense, Residual
+from codec.architecture import Convolutional, Dense, Residual, Upsampling
 from codec.bundle import Bundle, Pair, weights_digest
 from codec.bundle_reader import read_bundle
 from codec.bundle_writer import write_bundle
@@ -52,6 +52,9 @@ MIXED_SIZES = {
 RESIDUAL = "residual-"
 """Of the residual pair, which has a spatial context model."""
 RESIDUAL_SEED = 18
+UPSAMPLING = "upsampling-"
+"""Of the upsampling pair, which has a table for each channel."""
+UPSAMPLING_SEED = 19
 
 Symbols = NDArray[np.int32]
 Packets = dict[str, tuple[bytes, Symbols]]
@@ -285,6 +288,24 @@ def residual_packets(encoder: Encoder) -> Packets:
     return maker.made
 
 
+def upsampling_bundles() -> list[Bundle]:
+    """An upsampling pair of two layers."""
+    architecture = Upsampling(code_channels=3, filters=4)
+    bundles = random_pair(architecture, noise(50, 8, 8, UPSAMPLING_SEED), seed=UPSAMPLING_SEED)
+    provenance = {"name": "random upsampling", "seed": UPSAMPLING_SEED}
+    return [replace(bundle, provenance=provenance) for bundle in bundles]
+
+
+def upsampling_packets(encoder: Encoder) -> Packets:
+    """Of the upsampling pair: its packets have nothing of their own, its images do."""
+    maker = Maker(encoder)
+    for quality in range(encoder.qualities):
+        maker.add(f"single-{quality}", noise(1, 8, 8, 120 + quality), quality)
+    maker.add("batch-sized", noise(2, 3, 21, 130), 2, names=["a.png", "b.png"])
+    maker.add("escapes", shapes_and_edges(8, 8), 2)
+    return maker.made
+
+
 def contents(prefix: str, bundles: Sequence[Bundle], make: Callable[[Encoder], Packets]) -> dict[str, bytes]:
     """The golden files of a pair by their names."""
     encoder, decoder = Encoder(bundles[0]), Decoder(bundles[1])
@@ -317,6 +338,11 @@ def residual() -> dict[str, bytes]:
     return contents(RESIDUAL, residual_bundles(), residual_packets)
 
 
+def upsampling() -> dict[str, bytes]:
+    """The files of the upsampling pair, by their names."""
+    return contents(UPSAMPLING, upsampling_bundles(), upsampling_packets)
+
+
 def mixed() -> dict[str, bytes]:
     """The files of mixed packets of the pair of convolutions; one with names, of each quality.
 
@@ -347,6 +373,7 @@ SETS = {
     "pair.encoder.msgpack": convolutional,
     f"{DENSE}pair.encoder.msgpack": dense,
     f"{RESIDUAL}pair.encoder.msgpack": residual,
+    f"{UPSAMPLING}pair.encoder.msgpack": upsampling,
     f"{MIXED}empty.packet": mixed,
 }
 """What makes the files among which there is one of this name."""

@@ -53,7 +53,7 @@ def calibrate_steps(
 
     shape = 1 / np.sqrt(sensitivity(codes, synthesis, decoder.bundle.pair.architecture, images.shape))
     best = min(decoded_psnr(codes), _BEST_DB)
-    largest = float((codes.reshape(-1, codes.shape[-1]).max(0) / shape).max())
+    largest = float((np.abs(codes).reshape(-1, codes.shape[-1]).max(0) / shape).max())
     if largest == 0:
         raise TrainingError("export: every code of the training images is zero; lower --learning-rate")
     rows = []

@@ -22,7 +22,7 @@ __all__ = ["Distortion"]
 
 @dataclass(frozen=True)
 class Distortion:
-    """Adam on the mean loss of a batch; see ``codec.training.objective`` for what each method is."""
+    """Adam or Adadelta on a batch's mean loss; see ``codec.training.objective`` for what each method is."""
 
     settings: Settings
     validation_images = 5000
@@ -40,6 +40,9 @@ class Distortion:
         return {"analysis": analysis["params"], "synthesis": synthesis["params"]}
 
     def optimiser(self) -> optax.GradientTransformation:
+        if self.settings.optimiser == "adadelta":
+            # Zeiler 2012, with the decay and epsilon that Keras gives it.
+            return optax.adadelta(self.settings.learning_rate, rho=0.95, eps=1e-7)
         return optax.adam(self.settings.learning_rate)
 
     def phase(self, step: int) -> str:

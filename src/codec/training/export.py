@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Dense, Side
+from codec.architecture import Architecture, Dense
 from codec.bundle import Bundle, Pair, weights_digest
 from codec.context import to_elements
 from codec.decoder import Decoder
@@ -28,6 +28,7 @@ from codec.training.rate_distortion import RateDistortion
 from codec.training.settings import Settings
 from codec.training.spatial_integers import spatial_context
 from codec.training.spatial_prior import SpatialPrior
+from codec.training.weights import flatten
 
 __all__ = ["export_pair"]
 
@@ -39,15 +40,6 @@ _RANGE_IMAGES = 1000
 
 _Made = tuple[NDArray[np.float32], tuple[tuple[Table, ...], ...], IntegerContext | None]
 """Quantiser steps, tables and, where there is one, the context model."""
-
-
-def flatten(parameters: Any, architecture: Architecture, side: Side) -> dict[str, NDArray[np.floating[Any]]]:
-    """Flax parameters of one half as named arrays in the bundle's order and types."""
-    weights: dict[str, NDArray[np.floating[Any]]] = {}
-    for name in architecture.weight_shapes(side):
-        layer, kind = name.rsplit("/", 1)
-        weights[name] = np.asarray(parameters[layer][kind], architecture.weight_dtype(name))
-    return weights
 
 
 def _no_feedback(architecture: Architecture) -> dict[str, Any]:

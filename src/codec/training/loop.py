@@ -5,6 +5,7 @@ resumed goes through the same numbers as one that is not. Processes that share a
 each with all images; where to start is what the first of them says.
 """
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from codec.architecture import Dense, Residual
 from codec.errors import TrainingError
 from codec.images import pad, to_float
 from codec.training.augment import augmented
@@ -29,9 +31,10 @@ from codec.training.distortion import Distortion
 from codec.training.hosts import stop_together, stopping_together
 from codec.training.objective import Figures, Objective, Weights
 from codec.training.rate_distortion import RateDistortion
-from codec.training.settings import Settings
+from codec.training.settings import MOST_RATED_CODES, Settings
 from codec.training.start import start_from_pair
 from codec.training.step import State, check_parts, initial_state, train_step
+from codec.training.weights import check_networks
 
 __all__ = [
     "EpochMetrics",
@@ -121,19 +124,34 @@ def _spread_over(images: np.ndarray, most: int) -> np.ndarray:
 def check_data(settings: Settings, data: Dataset, devices: Devices) -> None:
     """Raise ``TrainingError`` unless there is a batch of images that the networks take.
 
-    ``OptionError`` is for a batch that does not divide among the devices.
+    ``OptionError`` is for networks that are not what their architecture tells, and for a batch that does not
+    divide among the devices.
     """
+    architecture = settings.architecture
     if len(data.training) < settings.batch_size:
         raise TrainingError(
             f"{data.name}: expected at least one batch of {settings.batch_size} training images, "
             f"found {len(data.training)}; lower --batch-size"
         )
     channels = data.training.shape[-1]
-    if channels != settings.architecture.image_channels:
+    if channels != architecture.image_channels:
         raise TrainingError(
-            f"{data.name}: expected images of {settings.architecture.image_channels} channels, "
-            f"found {channels}"
+            f"{data.name}: expected images of {architecture.image_channels} channels, found {channels}"
         )
+    if not architecture.takes(*data.training.shape[1:3]):
+        raise TrainingError(
+            f"{data.name}: expected images of a size that the {architecture.kind} architecture takes, "
+            f"found {data.training.shape[1]}x{data.training.shape[2]}"
+        )
+    rated = settings.objective == "rate-distortion"
+    codes = architecture.code_shape(*data.training.shape[1:3])
+    if rated and not isinstance(architecture, Dense | Residual) and math.prod(codes) > MOST_RATED_CODES:
+        raise TrainingError(
+            f"{data.name}: expected codes of at most {MOST_RATED_CODES:,} values for rate-distortion, "
+            f"found {codes[0]}x{codes[1]}x{codes[2]}; train for distortion, or on smaller images"
+        )
+    padded = codes[0] * architecture.stride, codes[1] * architecture.stride
+    check_networks(architecture, padded, "unclipped" if rated else "logits")
 
     def objective_of(size: int) -> Objective:
         return objective_for(replace(settings, batch_size=size), len(data.training))

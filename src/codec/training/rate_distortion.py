@@ -23,7 +23,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
-from codec.architecture import Convolutional, Dense, Residual
+from codec.architecture import Dense, Residual
 from codec.context_arithmetic import LOG_SCALES
 from codec.evaluation import psnr
 from codec.layers import space_to_depth
@@ -57,7 +57,8 @@ _LOSS_UNIT = 100
 _AVERAGE = 0.999
 _LEAST_SCALE = 0.2
 """The prior starts no surer than this of a symbol."""
-_UNITS = {"dense": 96, "convolutional": 64, "residual": 32}
+_UNITS = {"dense": 96, "residual": 32}
+_OTHER_UNITS = 64
 """Hidden units of the prior for each group."""
 _SCHEDULE = 3
 """Place of the step count in the optimiser's state."""
@@ -108,7 +109,7 @@ class RateDistortion:
     @property
     def part_images(self) -> int:
         """Few where the networks are convolutions; dense layers are read as seldom as can be."""
-        return 32 if isinstance(self.settings.architecture, Convolutional) else self.settings.batch_size
+        return self.settings.batch_size if isinstance(self.settings.architecture, Dense | Residual) else 32
 
     @property
     def qualities(self) -> int:
@@ -117,7 +118,7 @@ class RateDistortion:
 
     def prior(self, elements: int) -> Prior | SpatialPrior:
         """The prior's shape for codes of so many elements, of an image or of a block."""
-        units = _UNITS[self.settings.architecture.kind]
+        units = _UNITS.get(self.settings.architecture.kind, _OTHER_UNITS)
         if isinstance(self.settings.architecture, Residual):
             return SpatialPrior(spatial_groups(elements), units, self.qualities)
         return Prior(default_groups(elements), units, self.qualities)
@@ -150,7 +151,6 @@ class RateDistortion:
         if isinstance(architecture, Dense | Residual):
             start_from_principal_components(weights, architecture, images, steps)
         else:
-            assert isinstance(architecture, Convolutional)
             by_channel = np.tile(steps[:, None], (1, codes.shape[-1]))
             if start is not None:
                 by_channel, deviations = start_steps(start, architecture, images, lambdas)

@@ -7,15 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.architecture import Architecture, Convolutional, Dense, Residual
+from codec.architecture import Architecture, Convolutional, Dense, Residual, Upsampling
 from codec.errors import DatasetError, OptionError
 from codec.noise import noisy
 
-__all__ = ["LOSS_NAMES", "MODELS", "OBJECTIVES", "Settings", "model_for", "settings_for", "spread"]
+__all__ = [
+    "LOSS_NAMES",
+    "MODELS",
+    "OBJECTIVES",
+    "OPTIMISERS",
+    "Settings",
+    "model_for",
+    "settings_for",
+    "spread",
+]
 
-MODELS = ("dense", "residual", "article")
+MODELS = ("dense", "residual", "article", "denoise")
 OBJECTIVES = ("rate-distortion", "distortion")
 LOSS_NAMES = ("bce", "mse", "l1")
+OPTIMISERS = ("adam", "adadelta")
 
 LAMBDAS = (3e3, 9e5)
 """Weights of the distortion that span 20 to 34 dB on MNIST; other image sizes scale them by their values."""
@@ -27,20 +37,23 @@ _CHOSEN_DENSE_VALUES = 1 << 10
 """Pixel values, after padding, up to which dense layers are chosen: 32x32 grey."""
 _IMAGES_PER_VALUE = 4
 """Training images for each pixel value that dense layers want; fewer they learn by heart."""
-_MOST_RATED_CODES = 1 << 12
+MOST_RATED_CODES = 1 << 12
 """Code values above which a context model that sees them all is no sensible choice."""
 _DENSE_ELEMENTS = 392
 _CODE_CHANNELS = 32
-_STEPS = {"dense": 25_740, "residual": 15_000, "article": 25_740}
+_STEPS = {"dense": 25_740, "residual": 15_000, "article": 25_740, "denoise": 25_740}
 """Of the rate-distortion objective where the epochs are left out: at most an hour on two cores."""
 _MOST_EPOCHS = 200
 _ARTICLE_EPOCHS = 50
+_DENOISE_EPOCHS, _DENOISE_NOISE = 10, 0.5
 _BATCH = 128
 _BATCH_PIXELS, _LEAST_BATCH = 1 << 17, 8
 """Pixels in one step of the residual model, whose batches are smaller for large images: as 128 of 32x32."""
 _AUGMENT = 0.3
 """For dense layers over the whole image, which learn their training images by heart."""
 _LEARNING_RATES = {"rate-distortion": 2e-3, "distortion": 1e-3}
+_ADADELTA_RATE = 1.0
+"""Adadelta finds the size of its steps itself, and takes them as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +66,8 @@ class Settings:
         architecture: the two networks.
         epochs: passes over the training images; they are also the length of the rate-distortion schedule.
         batch_size: images in one step; an incomplete last batch is left out, of other images each epoch.
-        learning_rate: Adam's, at its highest.
+        learning_rate: the optimiser's, at its highest.
+        optimiser: one of ``OPTIMISERS``; rate and distortion are trained with Adam.
         noise: least and largest standard deviation of Gaussian noise on the input, clipped to 0..1; drawn
             for each image, the target stays clean.
         augment: share of the training images that is warped anew in each epoch, but for the last quarter.
@@ -71,6 +85,7 @@ class Settings:
     epochs: int = 50
     batch_size: int = 128
     learning_rate: float = 1e-3
+    optimiser: str = "adam"
     noise: tuple[float, float] = (0.0, 0.0)
     augment: float = 0.0
     seed: int = 0
@@ -83,6 +98,12 @@ class Settings:
             raise OptionError(f"objective: expected one of {', '.join(OBJECTIVES)}, found {self.objective!r}")
         if self.loss not in LOSS_NAMES:
             raise OptionError(f"loss: expected one of {', '.join(LOSS_NAMES)}, found {self.loss!r}")
+        if self.optimiser not in OPTIMISERS:
+            raise OptionError(f"optimiser: expected one of {', '.join(OPTIMISERS)}, found {self.optimiser!r}")
+        if self.optimiser != "adam" and self.objective == "rate-distortion":
+            raise OptionError(
+                f"optimiser: rate and distortion are trained with adam only, found {self.optimiser}"
+            )
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name}: expected at least 1, found {getattr(self, name)}")
@@ -181,6 +202,7 @@ def settings_for(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    optimiser: str | None = None,
     augment: float | None = None,
     noise: tuple[float, float] | None = None,
     any_size: bool = False,
@@ -197,10 +219,10 @@ def settings_for(
     """
     if model is not None and model not in MODELS:
         raise OptionError(f"model: expected one of {', '.join(MODELS)}, found {model!r}")
-    objective = objective or OBJECTIVES[0]
+    objective = objective or _default_objective(model)
     if objective not in OBJECTIVES:
         raise OptionError(f"objective: expected one of {', '.join(OBJECTIVES)}, found {objective!r}")
-    if model not in (None, "article") and objective == "distortion":
+    if model not in (None, "article", "denoise") and objective == "distortion":
         raise OptionError(f"objective: the {model} model is trained for rate and distortion only")
     channels = images.shape[3]
     if not 1 <= channels <= 4:
@@ -226,19 +248,27 @@ def settings_for(
     elif lambdas or qualities:
         raise OptionError("lambda and qualities: they belong to the rate-distortion objective")
     architecture = _architecture(model, images, code_channels, layers, filters, len(lambdas or ()))
-    if model == "article" and rated:
+    if isinstance(architecture, Convolutional) and rated:
         codes = architecture.code_shape(*images.shape[1:3])
-        if math.prod(codes) > _MOST_RATED_CODES:
+        if math.prod(codes) > MOST_RATED_CODES:
+            whose = "article's" if model == "article" else model
             raise OptionError(
-                f"objective: rate-distortion takes codes of at most {_MOST_RATED_CODES:,} values with the "
-                f"article's model, found {codes[0]}x{codes[1]}x{codes[2]}; use --model residual, crop the "
+                f"objective: rate-distortion takes codes of at most {MOST_RATED_CODES:,} values with the "
+                f"{whose} model, found {codes[0]}x{codes[1]}x{codes[2]}; use --model residual, crop the "
                 "images, lower --code-channels, or add --objective distortion"
             )
     if batch_size is None:
         batch_size = _batch_size(images) if model == "residual" else _BATCH
     if epochs is None:
         in_epoch = max(1, len(images) // max(1, batch_size))
-        epochs = max(1, min(_MOST_EPOCHS, round(_STEPS[model] / in_epoch))) if rated else _ARTICLE_EPOCHS
+        alone = _DENOISE_EPOCHS if model == "denoise" else _ARTICLE_EPOCHS
+        epochs = max(1, min(_MOST_EPOCHS, round(_STEPS[model] / in_epoch))) if rated else alone
+    if optimiser is None:
+        optimiser = "adadelta" if model == "denoise" and not rated else "adam"
+    if learning_rate is None:
+        learning_rate = _ADADELTA_RATE if optimiser == "adadelta" else _LEARNING_RATES[objective]
+    if noise is None:
+        noise = _DENOISE_NOISE if model == "denoise" else (0.0, 0.0)
     return Settings(
         name=name or data.removesuffix(".npy").removesuffix(".npz").replace("/", "-"),
         objective=objective,
@@ -246,11 +276,17 @@ def settings_for(
         lambdas=lambdas or (),
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=_LEARNING_RATES[objective] if learning_rate is None else learning_rate,
+        learning_rate=learning_rate,
+        optimiser=optimiser,
+        noise=noise,
         augment=(_AUGMENT if model == "dense" else 0.0) if augment is None else augment,
-        noise=noise or (0.0, 0.0),
         **others,
     )
+
+
+def _default_objective(model: str | None) -> str:
+    """The objective where none is named: the tutorial that cleans noisy digits knows nothing of rate."""
+    return "distortion" if model == "denoise" else OBJECTIVES[0]
 
 
 def _batch_size(images: NDArray[np.uint8]) -> int:
@@ -270,8 +306,8 @@ def _architecture(
     """The networks of a model for uint8 ``images`` [N, H, W, C]."""
     _, height, width, channels = images.shape
     rows, columns = (-(-side >> layers) for side in (height, width))
-    if model == "article":
-        return Convolutional(
+    if model in ("article", "denoise"):
+        return (Convolutional if model == "article" else Upsampling)(
             image_channels=channels,
             code_channels=_CODE_CHANNELS if code_channels is None else code_channels,
             layers=layers,
@@ -293,7 +329,9 @@ def _architecture(
             qualities=qualities,
         )
     if filters is not None:
-        raise OptionError("filters: they belong to the models of convolutions alone, article and residual")
+        raise OptionError(
+            "filters: they belong to the models of convolutions alone: article, denoise and residual"
+        )
     code_channels = _CODE_CHANNELS if code_channels is None else code_channels
     return Dense(
         image_channels=channels,

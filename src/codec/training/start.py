@@ -8,7 +8,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from codec.analysis import build_analysis
-from codec.architecture import Convolutional, Side
+from codec.architecture import Architecture, Side
 from codec.errors import TrainingError
 from codec.images import to_float
 from codec.loading import load_bundle, pretrained
@@ -49,7 +49,7 @@ def start_from_pair(settings: Settings) -> Weights:
 
 
 def start_steps(
-    weights: Weights, architecture: Convolutional, images: Images, lambdas: NDArray[np.float64]
+    weights: Weights, architecture: Architecture, images: Images, lambdas: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Quantiser steps [Q, C] that suit trained ``weights``, and the deviation of each element's codes [D].
 
