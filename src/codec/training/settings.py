@@ -45,7 +45,7 @@ _STEPS = {"dense": 25_740, "residual": 15_000, "article": 25_740, "denoise": 25_
 """Of the rate-distortion objective where the epochs are left out: at most an hour on two cores."""
 _MOST_EPOCHS = 200
 _ARTICLE_EPOCHS = 50
-_DENOISE_EPOCHS, _DENOISE_NOISE = 10, 0.5
+_DENOISE_EPOCHS, _DENOISE_NOISE = 10, (0.5, 0.5)
 _BATCH = 128
 _BATCH_PIXELS, _LEAST_BATCH = 1 << 17, 8
 """Pixels in one step of the residual model, whose batches are smaller for large images: as 128 of 32x32."""
