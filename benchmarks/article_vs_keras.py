@@ -29,13 +29,16 @@ from codec.images import to_float
 from codec.loading import load_bundle
 from codec.synthesis import build_synthesis
 from codec.training.data import Dataset, load_dataset, load_training
-from codec.training.loop import objective_for, train
+from codec.training.distortion import Distortion
+from codec.training.loop import train
 from codec.training.losses import binary_cross_entropy
+from codec.training.objective import Weights
 from codec.training.settings import settings_for
 
 _BATCH = 500
 _TEST_NOISE = 0.5
 _TOLERANCE = 1e-4
+_SAME_STEPS, _SAME_BATCH = 20, 32
 
 Floats = NDArray[np.float32]
 
@@ -91,6 +94,46 @@ def fit_keras(
     return {"binary_cross_entropy": float(cross_entropy), "psnr": psnr(float(error))}
 
 
+def with_weights(network: Any, weights: Weights) -> Any:
+    """A Keras network with the weights of both halves of this library's."""
+    for layer in network.layers:
+        if layer.weights:
+            half, _, name = layer.name.partition("-")
+            layer.set_weights([np.asarray(weights[half][name][kind]) for kind in ("kernel", "bias")])
+    return network
+
+
+def adadelta(learning_rate: float) -> Any:
+    """Keras's, with what were its defaults beside the learning rate."""
+    import keras
+
+    return keras.optimizers.Adadelta(learning_rate, rho=0.95, epsilon=1e-7)
+
+
+def losses_of_same_batches(objective: Distortion, weights: Weights, noisy: Floats, clean: Floats) -> None:
+    """Print the losses of both over the same batches, the first and the last."""
+    network = with_weights(build_keras("denoise", 0), weights)
+    network.compile(adadelta(objective.settings.learning_rate), "binary_crossentropy")
+    optimiser = objective.optimiser()
+    state = optimiser.init(weights)
+    told: dict[str, list[float]] = {"codec": [], "keras": []}
+    gradient = jax.jit(
+        jax.value_and_grad(lambda w, x, y: objective.loss("distortion", w, x, y, jax.random.key(0))[0])
+    )
+    for step in range(_SAME_STEPS):
+        part = slice(step * _SAME_BATCH, (step + 1) * _SAME_BATCH)
+        loss, gradients = gradient(weights, noisy[part], clean[part])
+        updates, state = optimiser.update(gradients, state, weights)
+        weights = jax.tree.map(jax.numpy.add, weights, updates)
+        told["codec"].append(float(loss))
+        told["keras"].append(
+            float(network.train_on_batch(noisy[part], clean[part], return_dict=True)["loss"])
+        )
+        network.reset_metrics()
+    for model, losses in told.items():
+        print(json.dumps({"model": f"{model}, the same batches", "losses": [losses[0], losses[-1]]}))
+
+
 def compare_denoise(images: NDArray[np.uint8], test: NDArray[np.uint8], epochs: int) -> None:
     """Train both on the same clean images from the same weights, and measure both on the same noisy ones.
 
@@ -100,21 +143,18 @@ def compare_denoise(images: NDArray[np.uint8], test: NDArray[np.uint8], epochs: 
         ValueError: with the same weights they do not compute the same.
     """
     settings = settings_for(images, "mnist", model="denoise", epochs=epochs)
-    objective = objective_for(settings, len(images))
+    objective = Distortion(settings)
     clean = to_float(test)
     noisy = clean + np.random.default_rng(0).normal(0, _TEST_NOISE, clean.shape).astype(np.float32)
     noisy = np.clip(noisy, 0, 1)
 
-    network = build_keras("denoise", _TEST_NOISE)
     weights = objective.initial_weights(images)
-    for layer in network.layers:
-        if layer.weights:
-            half, _, name = layer.name.partition("-")
-            layer.set_weights([np.asarray(weights[half][name][kind]) for kind in ("kernel", "bias")])
+    network = with_weights(build_keras("denoise", _TEST_NOISE), weights)
     some = noisy[:_BATCH]
     apart = float(np.abs(network.predict(some, verbose=0) - objective.reconstruct(weights, some)).max())
     if apart > _TOLERANCE:
         raise ValueError(f"the networks differ by {apart:.3g} with the same weights")
+    losses_of_same_batches(objective, weights, noisy, clean)
 
     trained = train(settings, Dataset("mnist", images, images[:_BATCH]), None)
     losses = jax.jit(lambda x, y: objective.loss("distortion", trained, x, y, jax.random.key(0))[1])
@@ -124,10 +164,7 @@ def compare_denoise(images: NDArray[np.uint8], test: NDArray[np.uint8], epochs: 
     told = {"binary_cross_entropy": figures.loss, "psnr": figures.psnr[0]}
     print(json.dumps({"model": f"codec, {epochs} epochs", **told}), flush=True)
 
-    import keras
-
-    adadelta = keras.optimizers.Adadelta(settings.learning_rate, rho=0.95, epsilon=1e-7)
-    told = fit_keras(network, adadelta, images, epochs, (noisy, clean))
+    told = fit_keras(network, adadelta(settings.learning_rate), images, epochs, (noisy, clean))
     print(json.dumps({"model": f"keras, {epochs} epochs", **told}))
 
 
