@@ -60,4 +60,12 @@ def test_a_folder_of_digits_becomes_archives_and_pictures_again(tmp_path: Path) 
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"bulk.py", "demo.py", "own_images.py"}
+    tested = {
+        "bulk.py",
+        "demo.py",
+        "own_images.py",
+        "receiver.py",  # in test_examples_wire.py
+        "sender.py",
+        "wire.py",
+    }
+    assert {path.name for path in EXAMPLES.glob("*.py")} == tested
