@@ -42,7 +42,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 subprocess.Popen(
                     [sys.executable, str(EXAMPLES / f"{name}.py"), *map(str, options)],
                     cwd=folder,
-                    env=os.environ | variables,
+                    env=os.environ
+                    | {"OPENBLAS_NUM_THREADS": "1"}
+                    | variables,  # its threads spin where cores are busy
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
