@@ -51,7 +51,7 @@ def shared_out() -> tuple[Dataset, Images]:
 def main() -> None:
     """Train, share the two halves out, send, receive, show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=12, help="passes over the training digits")
+    parser.add_argument("--epochs", type=int, default=30, help="passes over the training digits")
     parser.add_argument("--out", type=Path, default=Path("train"), help="folder for all that is written")
     options = parser.parse_args()
     console = Console(highlight=False)
