@@ -101,6 +101,39 @@ def test_networks_of_ones_own_are_trained_and_a_process_that_does_not_know_them_
     assert sender == {"own.encoder.msgpack", "digits.npy", "digits.packet"}
 
 
+def test_a_pair_trained_from_python_is_shared_out_and_sends_new_digits(tmp_path: Path) -> None:
+    for module in ("optax", "orbax", "mlxtend"):
+        pytest.importorskip(module, reason=f"{module} is not installed; run: pip install '.[train]'")
+    command = [sys.executable, str(EXAMPLES / "train.py"), "--epochs", "1", "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    names = {folder: {path.name for path in (out / folder).iterdir()} for folder in ("sender", "receiver")}
+    packets = [f"quality-{quality}.packet" for quality in range(3)]
+    assert names == {
+        "sender": {"digits.encoder.msgpack"},
+        "receiver": {"digits.decoder.msgpack", *packets},
+    }
+    assert {path.name for path in (out / "run").iterdir()} == {"checkpoints", "metrics.jsonl", "preview.png"}
+    cells = [line.split("│")[1:4] for line in done.stdout.splitlines() if line.count("│") == 4]
+    rates, decibels = ([float(row[column]) for row in cells] for column in (1, 2))
+    sizes = [(out / "receiver" / packet).stat().st_size for packet in packets]
+    assert rates == [round(size / 500, 1) for size in sizes]
+    assert rates == sorted(rates)
+    assert 15 < decibels[0] < decibels[1] < decibels[2]
+    assert read_image(out / "train.png").shape[2] == 3
+
+
 def test_every_example_is_tested() -> None:
-    names = {path.name for path in EXAMPLES.glob("*.py")}
-    assert names == {"bulk.py", "demo.py", "denoise.py", "own_images.py", "own_model.py"}
+    tested = {
+        "bulk.py",
+        "demo.py",
+        "denoise.py",
+        "own_images.py",
+        "own_model.py",
+        "receiver.py",  # in test_examples_wire.py
+        "sender.py",
+        "train.py",
+        "wire.py",
+    }
+    assert {path.name for path in EXAMPLES.glob("*.py")} == tested
