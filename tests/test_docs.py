@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.curves import read_results
@@ -43,8 +44,9 @@ def run_page() -> Iterator[Runner]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as runner:
-        assert runner.stdin is not None
-        assert runner.stdout is not None
+        sending, receiving = runner.stdin, runner.stdout
+        assert sending is not None
+        assert receiving is not None
 
         def run(folder: Path, page: list[Block]) -> list[tuple[int, str]]:
             sent = [
@@ -56,11 +58,11 @@ def run_page() -> Iterator[Runner]:
                 }
                 for block in page
             ]
-            print(json.dumps({"folder": str(folder), "blocks": sent}), file=runner.stdin, flush=True)
-            return [(status, output) for status, output in json.loads(runner.stdout.readline())]
+            print(json.dumps({"folder": str(folder), "blocks": sent}), file=sending, flush=True)
+            return [(status, output) for status, output in json.loads(receiving.readline())]
 
         yield run
-        runner.stdin.close()
+        sending.close()
 
 
 @pytest.mark.parametrize("document", RUNNING, ids=named)
@@ -142,6 +144,12 @@ def test_a_command_that_is_not_there_is_noticed(words: str) -> None:
         parse(words.split())
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_file_that_a_page_names_by_its_path_is_there(document: Path) -> None:
+    paths = re.findall(r"`((?:tests|examples|benchmarks|docs|src)/[\w./-]+)`", document.read_text())
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
 def test_every_extra_that_the_documents_install_is_the_projects() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     text = "\n".join(document.read_text() for document in DOCUMENTS)
@@ -202,3 +210,17 @@ def test_every_test_that_the_page_on_reliability_names_is_there() -> None:
         assert (ROOT / "tests" / f"{module}.py").exists() or (
             ROOT / "tests" / module / "__main__.py"
         ).exists(), module
+
+
+def test_the_packet_that_is_read_by_hand_is_the_golden_one(capsys: pytest.CaptureFixture[str]) -> None:
+    golden = ROOT / "tests" / "golden"
+    packet = (golden / "single-0.packet").read_bytes()
+    page = BLOCKS[ROOT / "docs" / "howto" / "read-a-packet.md"]
+    assert page[0].code.strip() == packet.hex(" ")
+    header, payload = (block.code for block in page if block.kind == "python")
+    assert packet.hex(" ") in header
+    assert packet[8:-4].hex(" ") in payload
+    exec(payload, {"__name__": "__main__"})
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    symbols = np.load(golden / "single-0.symbols.npy")[0]
+    assert printed == [symbols[..., channel].ravel().tolist() for channel in range(symbols.shape[2])]
