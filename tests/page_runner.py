@@ -1,9 +1,9 @@
 """A process that runs the blocks of documents: started once, as importing what they all need takes seconds.
 
-Each line that comes in is a JSON object of ``folder`` and ``blocks``, of each of which ``kind``, ``code``,
-``where`` and ``fails``. The blocks run in that folder, each in a forked process, one after the other up to the
-first that ends as it should not; a line goes out with the exit status and the output of each. Nothing here uses
-JAX, which could not be forked then.
+A line that comes in is a JSON object of ``folder`` and ``blocks``, each with ``kind``, ``code``, ``where``
+and ``fails``. They run in that folder, each in a forked process, up to the first that ends as it should not;
+a line goes out with the exit status and the output of each. Nothing here uses JAX, which could not be forked
+then.
 """
 
 import json
