@@ -26,6 +26,7 @@ suppress_warnings = ["toc.not_readable"]  # the table of contents may name a pag
 highlight_language = "none"
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "inherited-members": False}

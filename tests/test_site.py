@@ -40,6 +40,7 @@ def test_the_reference_has_every_public_name(site: Path) -> None:
         assert pages.count(expected) == 1, name
     for name in ("Encoder.encode", "Decoder.decode", "Archive.entries", "Limits.packet_bytes"):
         assert f'id="codec.{name}"' in pages, name
+    assert ">Type<" not in pages  # a colon in a property's first line, which is taken for a type
 
 
 def test_links_of_the_site_stay_in_it_and_lead_somewhere(site: Path) -> None:
