@@ -49,7 +49,10 @@ def in_child(task: Callable[[], None], output: IO[bytes]) -> int:
 
 def simple_commands(code: str) -> list[list[str]] | None:
     """The words of each line if all are plain ``codec`` commands; None where it takes a shell."""
-    lines = [shlex.split(line, comments=True) for line in code.replace("\\\n", " ").splitlines()]
+    try:
+        lines = [shlex.split(line, comments=True) for line in code.replace("\\\n", " ").splitlines()]
+    except ValueError:  # a quotation over several lines
+        return None
     lines = [words for words in lines if words]
     plain = all(words[0] == "codec" and not set("".join(words)) & set("|&;<>$*?~`") for words in lines)
     return lines if plain else None

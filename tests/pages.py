@@ -92,11 +92,18 @@ def blocks(document: Path) -> Iterator[Block]:
 def commands(block: Block) -> Iterator[list[str]]:
     """The simple commands of a shell block, as words; what is fed to one (a here-document) is left out."""
     text = re.sub(r"<<'(\w+)'\n.*?\n\1$", "", block.code, flags=re.DOTALL | re.MULTILINE)
+    pending = ""
     for line in text.replace("\\\n", " ").splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        pending += line
+        lexer = shlex.shlex(pending, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
+        try:
+            words, pending = [*lexer, ";"], ""
+        except ValueError:  # a quotation goes on in the next line
+            pending += "\n"
+            continue
         command: list[str] = []
-        for word in [*lexer, ";"]:
+        for word in words:
             if not set(word) <= set("();<>|&"):
                 command.append(word)
                 continue

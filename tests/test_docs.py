@@ -224,3 +224,15 @@ def test_the_packet_that_is_read_by_hand_is_the_golden_one(capsys: pytest.Captur
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     symbols = np.load(golden / "single-0.symbols.npy")[0]
     assert printed == [symbols[..., channel].ravel().tolist() for channel in range(symbols.shape[2])]
+
+
+def test_commands_are_told_apart_over_pipes_lines_and_quotations() -> None:
+    code = 'A=1 codec x | codec y - # z\nfor i in 1; do codec z \\\n  -q; done\npython -c "\nimport this\n"\n'
+    block = Block("page.md", 1, "shell", code, None, None)
+    assert [command for command in commands(block) if command[0] != "for"] == [
+        ["codec", "x"],
+        ["codec", "y", "-"],
+        ["codec", "z", "-q"],
+        ["done"],
+        ["python", "-c", "\nimport this\n"],
+    ]
