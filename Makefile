@@ -1,9 +1,9 @@
-# make demo | test | check | fuzz | bench: each works from a fresh clone with Python 3.11+, pip and make.
+# make demo | test | check | docs | fuzz | bench: each works from a fresh clone with Python 3.11+, pip and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fuzz bench clean
+.PHONY: demo test check docs fuzz bench clean
 
 demo: $(VENV)/base
 	$(BIN)/python examples/demo.py
@@ -16,6 +16,10 @@ check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/docs
+	JAX_PLATFORMS=cpu $(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/_build/html
+	@echo docs/_build/html/index.html
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -25,6 +29,10 @@ $(VENV)/base: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/base
+
+$(VENV)/docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@ $(VENV)/base
 
 $(VENV)/fuzz: pyproject.toml | $(VENV)/bin/python
@@ -44,4 +52,4 @@ fuzz: $(VENV)/fuzz
 	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS) $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache

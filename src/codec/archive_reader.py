@@ -54,7 +54,7 @@ class ArchiveEntry:
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """The pixels: uint8 [H, W, C].
+        """The pixels, uint8 [H, W, C].
 
         Raises:
             OptionError: the archive was opened without a decoder.

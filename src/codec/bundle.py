@@ -134,7 +134,7 @@ class Pair:
 
     @property
     def default_quality(self) -> int:
-        """The quality where none is named: the middle one, the finer of two."""
+        """The quality where none is named, the middle one, the finer of two."""
         return self.qualities // 2
 
     @property

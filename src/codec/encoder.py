@@ -76,7 +76,7 @@ class Encoder:
 
     @property
     def default_quality(self) -> int:
-        """The quality of a packet that names none: the middle one, the finer of two."""
+        """The quality of a packet that names none, which is the middle one, the finer of two."""
         return self.bundle.pair.default_quality
 
     def codes(self, images: Any, *, quality: SupportsIndex | None = None) -> NDArray[np.float32]:

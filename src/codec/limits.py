@@ -37,8 +37,8 @@ class Limits:
     packet_symbols: int = 1 << 28
     """Symbols in one packet whose symbols are asked for at once, and in three rows of a picture's tiles."""
     band_pixels: int = 1 << 27
-    """Pixel values in one row of a picture's tiles, after padding: what is held of a picture larger than
-    memory."""
+    """Pixel values in one row of a picture's tiles, after padding, which is what is held of a picture larger
+    than memory."""
     chunk_images: int = 1 << 16
     """Images in one chunk."""
     chunk_pixels: int = 1 << 24
