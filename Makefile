@@ -9,7 +9,7 @@ demo: $(VENV)/base
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -16,13 +16,12 @@ release = metadata.version("split-codec")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "benchmarks/results/*.md", "docs/**"]
-exclude_patterns = ["docs/_build", "docs/_site", ".*", "demo", "src", "tests", "runs", "examples"]
+include_patterns = ["*.md", "benchmarks/results/*.md", "docs/**", "examples/*.md"]
+exclude_patterns = ["docs/_build", "docs/_site", ".*", "demo", "src", "tests", "runs"]
 nitpicky = True
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
-suppress_warnings = ["toc.not_readable"]  # the table of contents may name a page that is still to come
 highlight_language = "none"
 
 autodoc_member_order = "bysource"

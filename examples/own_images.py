@@ -5,7 +5,7 @@ through the command line, each step in a process of its own: train, encode with 
 with the decoder bundle, evaluate. Options are the defaults, but for a few epochs in place of 60 and three
 qualities in place of 10: enough to see all of it work, and far from what the pair could become.
 
-    python examples/own_images.py [--images FOLDER] [--epochs N] [--out FOLDER]
+    python examples/own_images.py [--images FOLDER] [--epochs N] [--out FOLDER] [OPTIONS OF codec train]
 
 Needs the extra ``train``. Images of a folder of yours are all of one size; one in ten is kept from training.
 """
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="your folder of image files; made if left out")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the images; 60 would be usual")
     parser.add_argument("--out", type=Path, default=Path("own_images"), help="folder for all that is written")
-    options = parser.parse_args()
+    options, for_training = parser.parse_known_args()
 
     made, training, new = (options.out / name for name in ("made", "training", "new"))
     pair, sender, receiver = (options.out / name for name in ("pair", "sender", "receiver"))
@@ -89,7 +89,7 @@ def main() -> None:
     console = Console()
     console.print(f"training for {options.epochs} epochs on {len(image_paths([training]))} images")
     cut_short = ("--epochs", str(options.epochs), "--qualities", "3")
-    run_codec("train", "--images", training, "--out", pair, "--name", "mine", *cut_short)
+    run_codec("train", "--images", training, "--out", pair, "--name", "mine", *cut_short, *for_training)
     # Each side gets its own half and no more.
     encoder, decoder = sender / "mine.encoder.msgpack", receiver / "mine.decoder.msgpack"
     shutil.copy(pair / encoder.name, encoder)

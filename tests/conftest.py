@@ -32,6 +32,13 @@ from codec.training.spatial_integers import spatial_context
 from codec.training.spatial_prior import SpatialPrior
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what XLA compiles: runs that differ in their settings alone often compile the same program."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
 def random_weights(architecture: Architecture, side: Side, seed: int) -> dict[str, NDArray[Any]]:
     """Glorot-like random weights, biases included, in the types that a bundle stores."""
     rng = np.random.default_rng(seed)

@@ -275,9 +275,11 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(
 
 
 def test_what_cannot_be_inspected_or_evaluated_is_told(tmp_path: Path) -> None:
+    mnist = str(Path(codec.__file__).parent / "shipped" / "mnist.encoder.msgpack")  # by its path, a user's
+    assert "one of --dataset and --images" in fails(2, "evaluate", "--images", "")
     assert "expected a packet or a bundle" in fails(1, "inspect", "-", stdin=b"\0" * 40)
     assert "cannot be read" in fails(1, "inspect", tmp_path / "gone")
-    assert "one of --dataset and --images" in fails(2, "evaluate")
+    assert "one of --dataset and --images" in fails(2, "evaluate", "--encoder", mnist)
     assert "--quality: expected all or 0 to 12" in fails(
         2, "evaluate", "--images", str(tmp_path), "--quality", "13"
     )
