@@ -36,6 +36,8 @@ def main() -> None:
 
     clean = sample_images()
     encoder, decoder = codec.load_encoder("mnist-denoise"), codec.load_decoder("mnist-denoise")
+    if not 0 <= options.noise <= 1 or not 0 <= options.quality < encoder.qualities:
+        parser.error(f"expected --noise from 0 to 1 and --quality from 0 to {encoder.qualities - 1}")
     table = Table("noise", "noisy image, dB", "decoded, dB", "bytes an image")
     for deviation in sorted({0.0, 0.2, 0.4, 0.6, 0.8, options.noise}):
         noised = noisy(clean, deviation, seed=0)

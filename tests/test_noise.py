@@ -17,11 +17,12 @@ from codec.cli import app
 from codec.cli_evaluate import Noise, report
 from codec.decoder import Decoder, load_decoder
 from codec.encoder import Encoder, load_encoder
-from codec.errors import OptionError
+from codec.errors import ImageError, OptionError
 from codec.evaluation import evaluate, pixel_errors, psnr
 from codec.noise import noisy
 from codec.training.data import Dataset
 from codec.training.distortion import Distortion
+from codec.training.domain import measure_domain
 from codec.training.export import export_pair
 from codec.training.loop import EpochMetrics, Watcher, objective_for, validate
 from codec.training.objective import Weights
@@ -123,6 +124,9 @@ def test_export_records_what_the_decoder_makes_of_noisy_images(data: Dataset) ->
     recorded = encoder.provenance["qualities"]
     assert [one["psnr"] for one in recorded] == [round(m.psnr, 3) for m in found]
     assert [one["bytes_per_image"] for one in recorded] == [round(m.bytes_per_image, 3) for m in found]
+    told = encoder.provenance["domain"]["images"]
+    anew = measure_domain(Encoder(encoder), Decoder(decoder), data.training, data.validation, told)
+    assert anew.to_record() == encoder.provenance["domain"]
     against_input = evaluate(Encoder(encoder), Decoder(decoder), noised, range(8))
     assert all(one.psnr != other.psnr for one, other in zip(found, against_input, strict=True))
 
@@ -156,8 +160,10 @@ def test_evaluation_with_noise_tells_what_it_costs(
     ("options", "message"),
     [
         (["train", "--out", "x", "--dataset", "mnist", "--noise", "much"], "expected a number or LOW:HIGH"),
-        (["evaluate", "--noise", "0.5", "--formats"], "leave out --formats and --plot"),
-        (["evaluate", "--noise", "0.5", "--plot", "x.png"], "leave out --formats and --plot"),
+        (["evaluate", "--noise", "0.5", "--formats"], "leave out --formats, --sample and --plot"),
+        (["evaluate", "--noise", "0.5", "--plot", "x.png"], "leave out --formats, --sample and --plot"),
+        (["evaluate", "--noise", "0.5", "--sample", "3"], "leave out --formats, --sample and --plot"),
+        (["evaluate", "--seed", "1"], "--seed: of the noise; add --noise"),
         (["evaluate", "--noise", "-1"], "--noise: expected 0 or more, found -1"),
         (["evaluate", "--noise", "nan"], "--noise: expected 0 or more, found nan"),
     ],
@@ -169,6 +175,18 @@ def test_options_of_noise_that_make_no_sense_are_refused(
     found = CliRunner().invoke(app, options).exception
     assert isinstance(found, OptionError)
     assert message in str(found)
+
+
+def test_noise_beyond_all_bounds_is_black_or_white(digits: Pixels) -> None:
+    assert set(np.unique(noisy(digits[:2], 1e308, 0)).tolist()) <= {0, 255}
+
+
+def test_images_of_other_channels_are_told_with_and_without_noise(
+    shipped: tuple[Encoder, Decoder], digits: Pixels
+) -> None:
+    for noise in (None, Noise(0.5)):
+        with pytest.raises(ImageError, match="where C is 1 for this pair"):
+            report(*shipped, digits[:2].repeat(3, 3), [0], noise=noise, formats=False)
 
 
 @pytest.fixture(scope="module")

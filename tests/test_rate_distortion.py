@@ -55,7 +55,7 @@ SETTINGS = Settings(
 )
 CONVOLUTIONAL = replace(SETTINGS, architecture=Convolutional(code_channels=4, filters=6))
 RESIDUAL = replace(
-    SETTINGS, architecture=Residual(code_channels=1, filters=8, blocks=1, qualities=3), augment=0.0
+    SETTINGS, architecture=Residual(code_channels=2, filters=8, blocks=1, qualities=3), augment=0.0
 )
 BOTH = pytest.mark.parametrize("settings", [SETTINGS, CONVOLUTIONAL], ids=["dense", "convolutional"])
 EACH = pytest.mark.parametrize(

@@ -41,6 +41,7 @@ class Tanh(Architecture):
     slope: float = 1.0
     label: str = "plain"
     flags: tuple[bool, ...] = ()
+    sizes: tuple[int, str] = (1, "px")
 
     def activations(self, height: int, width: int) -> int:
         return height * width * max(self.width, self.code_channels, self.image_channels)
@@ -136,13 +137,24 @@ def test_a_registered_kind_is_read_and_written_as_the_librarys_are() -> None:
         ({"slope": "steep"}, "slope: expected float, found 'steep'"),
         ({"slope": 1}, "slope: expected float, found 1"),
         ({"label": ["a"]}, "label: expected str, found ('a',)"),
-        ({"flags": [{}]}, "flags: expected bool or int or float or str, found ({},)"),
-        ({"flags": None}, "flags: expected bool or int or float or str, found None"),
+        ({"slope": float("nan")}, "slope: expected float, found nan"),
+        ({"flags": [{}]}, "flags: expected a list of bool, ..., found ({},)"),
+        ({"flags": [True, 2]}, "flags: expected a list of bool, ..., found (True, 2)"),
+        ({"flags": True}, "flags: expected a list of bool, ..., found True"),
+        ({"flags": None}, "flags: expected a list of bool, ..., found None"),
+        ({"sizes": [1]}, "sizes: expected a list of int, str, found (1,)"),
     ],
 )
 def test_fields_of_ones_own_hold_what_they_are_declared_to(change: dict[str, Any], told: str) -> None:
     with pytest.raises(BundleError, match=f"^architecture, {re.escape(told)}$"):
         Architecture.from_dict({**Tanh().to_dict(), **change})
+
+
+def test_a_field_of_ones_own_holds_no_endless_list() -> None:
+    with pytest.raises(BundleError, match=r"^architecture, flags: expected a list of bool, \.\.\., found"):
+        Architecture.from_dict({**Tanh().to_dict(), "flags": [True] * 1025})
+    found = Architecture.from_dict({**Tanh().to_dict(), "flags": [True] * 1024})
+    assert found == Tanh(flags=(True,) * 1024)
 
 
 def test_a_file_of_a_kind_that_nobody_registered_says_what_to_do(data: Dataset) -> None:

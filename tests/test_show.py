@@ -563,6 +563,12 @@ def test_a_shipped_pair_is_shown_with_the_packages_digits(tmp_path: Path, digits
             OptionError,
             r"^--encoder, --decoder: expected with im",
         ),
+        (["x.packet", "--convert", "-o", "x.png"], OptionError, r"^--convert: expected with images"),
+        (
+            ["digits", *PAIR, "--seed", "1", "-o", "x.png"],
+            OptionError,
+            r"^--seed: expected with --kind noise",
+        ),
         (["x.packet", *PAIR[2:], "-o", "gone/x.png"], FileError, r"^gone/x.png: cannot be written"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -282,6 +282,7 @@ def test_the_losses_are_those_of_the_textbook() -> None:
         ({"batch_size": 0}, "batch_size: expected at least 1"),
         ({"learning_rate": 0.0}, "learning rate: expected a positive number"),
         ({"noise": (0.0, float("nan"))}, "noise: expected 0 or more"),
+        ({"noise": 0.5}, "noise: expected the least and the largest, found 0.5"),
         ({"noise": (0.5, 0.2)}, "noise: expected 0 or more, or a rising range, found 0.5:0.2"),
         ({"seed": -1}, "seed: expected 0 to"),
     ],

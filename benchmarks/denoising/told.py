@@ -81,6 +81,14 @@ def _verdict(rows: Sequence[Row]) -> Iterator[str]:
     )
 
 
+def _fewer(rows: Sequence[Row]) -> str:
+    """Which methods are measured on fewer of the images than others, because they are slow."""
+    counts = {row["method"]: row["images"] for row in rows if not row.get("error")}
+    most = max(counts.values(), default=0)
+    fewer = [f"{method} on {count:,}" for method, count in counts.items() if count < most]
+    return f"Measured on the first of the {most:,} images: {'; '.join(fewer)}." if fewer else ""
+
+
 def denoising_parts(results: Results, folder: Path) -> Iterator[Part]:
     """The section, with the pictures that are in ``folder``; nothing where there is no such section."""
     if "denoising" not in results:
@@ -103,11 +111,8 @@ def denoising_parts(results: Results, folder: Path) -> Iterator[Part]:
     failures = dict.fromkeys(f"{row['method']}: {row['error']}" for row in rows if row.get("error"))
     if failures:
         yield Text("Not measured:", tuple(failures))
-    few = dict.fromkeys(f"{row['method']}: {row['images']:,}" for row in rows if not row.get("error"))
-    most = max((row["images"] for row in rows if not row.get("error")), default=0)
-    fewer = tuple(name for name in few if not name.endswith(f": {most:,}"))
-    if fewer:
-        yield Text(f"Images, where they are not all {most:,}:", fewer)
+    if told := _fewer(rows):
+        yield Text(told)
 
 
 def denoising_table(results: Results) -> str:
@@ -118,4 +123,12 @@ def denoising_table(results: Results) -> str:
     tables = denoising_tables(rows)
     psnr, size = tables["PSNR against the clean images, dB"], tables["Bytes an image"]
     verdict = "\n".join(f"- {line}" for line in _verdict(rows))
-    return f"{verdict}\n\nPSNR, dB:\n\n{markdown_table(psnr)}\n\nBytes an image:\n\n{markdown_table(size)}"
+    parts = (
+        verdict,
+        _fewer(rows),
+        "PSNR, dB:",
+        markdown_table(psnr),
+        "Bytes an image:",
+        markdown_table(size),
+    )
+    return "\n\n".join(filter(None, parts))

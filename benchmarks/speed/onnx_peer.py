@@ -24,7 +24,7 @@ def graph(bundle: Bundle) -> bytes:
     from onnx import TensorProto, checker, helper, numpy_helper
 
     architecture = bundle.pair.architecture
-    assert isinstance(architecture, Convolutional)
+    assert type(architecture) is Convolutional
     nodes, weights = [], []
     layers = bundle.parameters()
 

@@ -36,7 +36,7 @@ def multiply_adds(architecture: Architecture, side: Side, height: int, width: in
     """Multiplications with a weight that one image takes in one half, in the textbook's form of it."""
     if isinstance(architecture, Dense):
         return architecture.multiply_adds(side)
-    assert isinstance(architecture, Convolutional)
+    assert type(architecture) is Convolutional
     rows, columns, _ = architecture.code_shape(height, width)
     layers = architecture.layers
     total = 0

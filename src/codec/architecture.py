@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from reprlib import repr as short
-from typing import Any, ClassVar, Literal, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from codec.errors import BundleError, OptionError
 from codec.limits import Limits
@@ -37,7 +37,8 @@ LIVE_CLASSES = 432
 
 Ranges = Mapping[str, tuple[int, int]]
 _FILTERS: Ranges = {"filters": (1, 1024)}
-_PLAIN = (bool, int, float, str)
+_MOST_LISTED = 1024
+"""Values of a field that is a tuple of any length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +66,9 @@ class Architecture(ABC):
     def __post_init__(self) -> None:
         types = _types(type(self))
         for field in fields(self):
-            name, value = field.name, getattr(self, field.name)
-            listed = isinstance(value, tuple) and types[name] not in _PLAIN
-            parts = value if listed else (value,)
-            if name not in self.ranges:
-                expected = (types[name],) if types[name] in _PLAIN else _PLAIN
-                if any(type(part) not in expected for part in parts):
-                    names = " or ".join(kind.__name__ for kind in expected)
-                    raise OptionError(f"architecture, {name}: expected {names}, found {short(value)}")
-                continue
-            low, high = self.ranges[name]
-            if any(type(part) is not int or not low <= part <= high for part in parts):
-                what = "whole numbers" if listed else "a whole number"
-                raise OptionError(
-                    f"architecture, {name}: expected {what} from {low} to {high}, found {short(value)}"
-                )
+            _check_field(
+                field.name, types[field.name], getattr(self, field.name), self.ranges.get(field.name)
+            )
 
     @property
     def stride(self) -> int:
@@ -172,6 +161,29 @@ class Architecture(ABC):
 def _types(kind: type[Architecture]) -> dict[str, Any]:
     """The types that the fields of a kind are declared with."""
     return get_type_hints(kind)
+
+
+def _check_field(name: str, declared: Any, value: Any, bounds: tuple[int, int] | None) -> None:
+    """Raise ``OptionError`` unless ``value`` is what the field is declared to hold, and within its bounds."""
+    listed = get_origin(declared) is tuple
+    kinds = get_args(declared) if listed else (declared,)
+    values = value if isinstance(value, tuple) else (value,)
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        kinds = len(values) * kinds[:1] if len(values) <= _MOST_LISTED else ()
+    fits = listed == isinstance(value, tuple) and len(kinds) == len(values)
+    fits = fits and all(type(one) is kind for one, kind in zip(values, kinds, strict=True))
+    if fits and bounds is not None:
+        fits = all(bounds[0] <= one <= bounds[1] for one in values)
+    elif fits:
+        fits = all(math.isfinite(one) for one in values if isinstance(one, float))
+    if fits:
+        return
+    if bounds is not None:
+        told = f"{'whole numbers' if listed else 'a whole number'} from {bounds[0]} to {bounds[1]}"
+    else:
+        names = ", ".join(getattr(kind, "__name__", "...") for kind in get_args(declared) or (declared,))
+        told = f"a list of {names}" if listed else names
+    raise OptionError(f"architecture, {name}: expected {told}, found {short(value)}")
 
 
 @dataclass(frozen=True, kw_only=True)

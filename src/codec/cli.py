@@ -280,7 +280,7 @@ def evaluate(
             "errors from the images as they are.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the noise; 0 if left out.")] = None,
     formats: Annotated[
         bool | None,
         typer.Option(
@@ -308,13 +308,16 @@ def evaluate(
     from codec.encoder import load_encoder
     from codec.loading import pretrained
 
-    if noise is not None and (formats or plot is not None):
+    if noise is not None and (formats or plot is not None or sample is not None):
         raise OptionError(
-            "--noise: image formats keep noise, and do not go beside it; leave out --formats and --plot"
+            "--noise: image formats keep noise, and do not go beside it; leave out --formats, --sample and "
+            "--plot"
         )
+    if noise is None and seed is not None:
+        raise OptionError("--seed: of the noise; add --noise, or leave it out")
     if plot is not None and formats is False:
         raise OptionError("--plot: a chart of formats; leave out --no-formats")
-    added = None if noise is None else Noise(noise, seed)
+    added = None if noise is None else Noise(noise, seed or 0)
     trusted = trust or None
     sender, receiver = load_encoder(encoder, trusted=trusted), load_decoder(decoder, trusted=trusted)
     chosen = _qualities(quality, sender)
@@ -415,7 +418,7 @@ def show(
             help="Standard deviation of the noise of --kind noise, on the scale of 0 to 1; 0.5 if left out."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the noise; 0 if left out.")] = None,
     convert: ConvertOption = False,
     key: UnsealOption = None,
     trust: TrustOption = None,

@@ -77,13 +77,15 @@ def report(
     domain = _domain(encoder)
     summaries: list[DomainSummary] = []
     measured: list[Measurement] = []
-    distances = None if domain is None else domain.appearance.distance(images)
+    distances: list[NDArray[np.float64]] = []  # of images that the encoder has taken
 
     def compare(quality: int, decoded: NDArray[np.uint8]) -> None:
-        if domain is not None and distances is not None:
+        if domain is not None:
+            if not distances:
+                distances.append(domain.appearance.distance(images))
             bits = encoder.image_bits(images, quality=quality) / (images.shape[1] * images.shape[2])
             errors = image_errors(targets, decoded)
-            summaries.append(summarise(domain, quality, bits, distances, errors))
+            summaries.append(summarise(domain, quality, bits, distances[0], errors))
 
     if not as_json:
         say(_HEAD)

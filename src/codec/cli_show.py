@@ -74,7 +74,7 @@ class Request:
     quality: int | None
     count: int | None
     noise: float | None
-    seed: int
+    seed: int | None
     convert: bool
     key: "SealingKey | None"
     trust: Sequence[Path] | None
@@ -162,6 +162,8 @@ class _Show:
             )
         if request.noise is not None and kind is not Kind.noise:
             raise OptionError(f"--noise: expected with --kind noise, found --kind {kind}")
+        if request.seed is not None and kind is not Kind.noise:
+            raise OptionError(f"--seed: expected with --kind noise, found --kind {kind}")
         if request.quality is not None and kind is Kind.ladder:
             raise OptionError("--quality: the kind ladder shows all qualities; leave it out")
         if kind is Kind.distribution and self.console is not None:
@@ -210,7 +212,11 @@ class _Show:
         request = self.request
         archive = is_archive_file(path)
         kind = self._kind(Kind.rows, _OF_PACKETS, f"the {'archive' if archive else 'packet'} {path}")
-        for option, value in (("--encoder", request.encoder), ("--quality", request.quality)):
+        for option, value in (
+            ("--encoder", request.encoder),
+            ("--quality", request.quality),
+            ("--convert", request.convert or None),
+        ):
             if value is not None:
                 raise OptionError(
                     f"{option}: expected with images, found {path}, which is encoded; leave it out"
@@ -275,7 +281,7 @@ class _Show:
         if kind is Kind.noise:
             if request.noise is not None:
                 options["deviation"] = request.noise
-            return show.denoising(sender, receiver, found, seed=request.seed, **options)
+            return show.denoising(sender, receiver, found, seed=request.seed or 0, **options)
         draw = show.differences if kind is Kind.difference else show.reconstructions
         return draw(sender, receiver, found, **options)
 

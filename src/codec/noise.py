@@ -20,7 +20,8 @@ def noisy(
     random = np.random.default_rng(seed)
     deviations = np.broadcast_to(np.asarray(deviation, np.float64), len(images))
     result = np.empty_like(images)
-    for i, (image, spread) in enumerate(zip(images, deviations, strict=True)):
-        levels = image / 255 + spread * random.standard_normal(image.shape)
-        result[i] = np.rint(np.clip(levels, 0, 1) * 255)
+    with np.errstate(over="ignore"):  # whatever is that far out is clipped
+        for i, (image, spread) in enumerate(zip(images, deviations, strict=True)):
+            levels = image / 255 + spread * random.standard_normal(image.shape)
+            result[i] = np.rint(np.clip(levels, 0, 1) * 255)
     return result

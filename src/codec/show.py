@@ -111,6 +111,8 @@ def denoising(
     """
     if not 0 <= deviation < float("inf"):
         raise OptionError(f"noise: expected a deviation of at least 0, found {deviation}")
+    if not len(images):
+        raise ImageError("noise: expected at least one image, found none")
     clean = _stacked(images)
     if clean is None:
         raise ImageError("noise: expected images of one size, found several; crop them to one")

@@ -74,7 +74,7 @@ def sample_digits(name: str, encoder: "Encoder", count: int) -> list[Pixels]:
 
 
 def array_images(path: Path, encoder: "Encoder", count: int) -> list[Pixels]:
-    """The first images of a .npy file, uint8 or floats in 0 to 1."""
+    """The first images of a .npy file, uint8 or floats in 0 to 1, which nothing converts."""
     from codec.datasources import numpy_file
     from codec.images import as_batch
 

@@ -28,8 +28,17 @@ from codec.files import write_bytes
 from codec.limits import DEFAULT_LIMITS
 from codec.terminal import run, say, tell
 from codec.training.data import Reading, load_training
+from codec.training.settings import Settings
 
-__all__ = ["MEASURED_IMAGES", "DomainRecorder", "main", "measurable", "measure_domain", "with_domain"]
+__all__ = [
+    "MEASURED_IMAGES",
+    "DomainRecorder",
+    "appearing",
+    "main",
+    "measurable",
+    "measure_domain",
+    "with_domain",
+]
 
 MEASURED_IMAGES = 5000
 """Validation images that a pair is measured on, at the most."""
@@ -43,12 +52,18 @@ def measurable(images: NDArray[np.uint8], architecture: Architecture) -> NDArray
     return images[: max(1, min(MEASURED_IMAGES, most))]
 
 
+def appearing(training: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The training images [N, H, W, C] that the appearance is taken from: at most 10,000, in random order."""
+    return training[np.random.default_rng(0).permutation(len(training))[:_SEEN_IMAGES]]
+
+
 class DomainRecorder:
     """Collects what a record holds, a quality at a time, as the images come out of the decoder.
 
     Args:
         encoder: of the pair.
-        training: uint8 [N, H, W, C]; what images of the domain look like is taken from these.
+        seen: training images as the analysis saw them, uint8 [N, H, W, C], of ``appearing``; what images of
+            the domain look like is taken from these.
         measured: validation images, of which rate, distortion and distance are recorded.
         targets: what the decoder should make of them.
     """
@@ -56,13 +71,12 @@ class DomainRecorder:
     def __init__(
         self,
         encoder: Encoder,
-        training: NDArray[np.uint8],
+        seen: NDArray[np.uint8],
         measured: NDArray[np.uint8],
         targets: NDArray[np.uint8],
     ) -> None:
         self.encoder = encoder
-        picked = np.random.default_rng(0).permutation(len(training))[:_SEEN_IMAGES]
-        self._appearance = Appearance.of(training[picked])
+        self._appearance = Appearance.of(seen)
         self._measured = measured
         self._targets = targets
         self._rates: list[Spread] = []
@@ -88,11 +102,27 @@ def measure_domain(
     measured: NDArray[np.uint8],
     images: str,
 ) -> Domain:
-    """The record of a pair that is there already; the arguments are ``DomainRecorder``'s."""
-    recorder = DomainRecorder(encoder, training, measured, measured)
-    for _ in evaluate(encoder, decoder, measured, range(encoder.qualities), on_decoded=recorder.add):
+    """The record of a pair that is there already, with the noise that it was trained with.
+
+    Args:
+        training, measured: training and validation images without noise, uint8 [N, H, W, C].
+        images: says of which.
+    """
+    noised = _noise_of(encoder.bundle).noised
+    inputs = noised(measured)
+    recorder = DomainRecorder(encoder, noised(appearing(training)), inputs, measured)
+    qualities = range(encoder.qualities)
+    for _ in evaluate(encoder, decoder, inputs, qualities, on_decoded=recorder.add, targets=measured):
         pass
     return recorder.done(images)
+
+
+def _noise_of(bundle: Bundle) -> Settings:
+    """Settings with the noise that the bundle says it was trained with; older bundles have one number."""
+    recorded = bundle.provenance.get("settings", {})
+    noise = recorded.get("noise", 0.0)
+    least, most = noise if isinstance(noise, list) else (noise, noise)
+    return Settings(noise=(least, most), seed=recorded.get("seed", 0))
 
 
 def with_domain(bundle: Bundle, domain: Domain) -> Bundle:

@@ -20,7 +20,7 @@ from codec.spatial_context import to_blocks
 from codec.tables import Table
 from codec.training.calibration import QUALITIES, calibrate_steps, count_tables
 from codec.training.data import images_within
-from codec.training.domain import DomainRecorder, measurable, with_domain
+from codec.training.domain import DomainRecorder, appearing, measurable, with_domain
 from codec.training.feedback import measure_feedback
 from codec.training.integers import context_model, logistic_tables
 from codec.training.loop import validate
@@ -176,7 +176,7 @@ def export_pair(
         "qualities": [],
     }
     encoder, decoder = exporter.bundles(made, provenance)
-    domain = DomainRecorder(Encoder(encoder), settings.noised(training), measured, targets)
+    domain = DomainRecorder(Encoder(encoder), settings.noised(appearing(training)), measured, targets)
     halves, qualities = (domain.encoder, Decoder(decoder)), range(encoder.pair.qualities)
     for m in evaluate(*halves, measured, qualities, on_decoded=domain.add, targets=targets):
         found: dict[str, Any] = {

@@ -109,6 +109,9 @@ class Settings:
                 raise OptionError(f"{name}: expected at least 1, found {getattr(self, name)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise OptionError(f"learning rate: expected a positive number, found {self.learning_rate}")
+        noise: Any = self.noise
+        if not (isinstance(noise, tuple) and len(noise) == 2):
+            raise OptionError(f"noise: expected the least and the largest, found {noise!r}")
         least, most = self.noise
         if not 0 <= least <= most < math.inf:
             raise OptionError(f"noise: expected 0 or more, or a rising range, found {least:g}:{most:g}")
