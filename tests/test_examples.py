@@ -30,7 +30,7 @@ def test_ones_own_images_are_trained_on_sent_and_received(tmp_path: Path) -> Non
     for module in ("optax", "orbax", "sklearn"):
         pytest.importorskip(module, reason=f"{module} is not installed; run: pip install '.[train]'")
     # Most of the time goes to compiling, the less of it the fewer codes a block has.
-    small = ["--epochs", "1", "--code-channels", "4", "--filters", "16"]
+    small = ["--epochs", "1", "--code-channels", "2", "--filters", "8"]
     command = [sys.executable, str(EXAMPLES / "own_images.py"), *small, "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
