@@ -8,6 +8,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ Section = dict[str, Any]
 def chosen_domains(grey: Path | None, rgb: Path | None, *, quick: bool) -> Iterable[Callable[[], Domain]]:
     """The user's own where there are any, else ``DOMAINS``; each is loaded when it is its turn."""
     if grey is None and rgb is None:
-        return [lambda name=name: shipped(name, quick=quick) for name in DOMAINS]  # type: ignore[misc]
+        return [partial(shipped, name, quick=quick) for name in DOMAINS]
     paths = ((grey, True), (rgb, False))
-    return [lambda p=path, g=is_grey: own(p, grey=g) for path, is_grey in paths if path]  # type: ignore[misc]
+    return [partial(own, path, grey=is_grey) for path, is_grey in paths if path]
 
 
 def measure_domains(

@@ -52,15 +52,14 @@ def parquet_file(path: Path, extra: str) -> Iterator[Any]:
         FileError, DatasetError: also for what is raised in the block.
     """
     try:
-        import pyarrow  # noqa: F401 - first: its parts may be imported already
-        from pyarrow.parquet import ParquetFile
+        import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(
             f"{path}: PyArrow, which reads Parquet, is not installed ({error}); "
             f"run: pip install 'split-codec[{extra}]'"
         ) from None
     try:
-        with ParquetFile(path) as file:
+        with pyarrow.parquet.ParquetFile(path) as file:
             yield file
     except (CodecError, MemoryError):
         raise

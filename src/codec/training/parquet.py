@@ -156,7 +156,7 @@ def _tensor_shape(path: Path, schema: Any, column: str) -> Shape | None:
             f"[H, W] or [H, W, C], found {field.type}; the columns are {_listed(schema)}"
         )
     height, width, *channels = shape
-    return height, width, *(channels or [1])  # type: ignore[return-value]
+    return height, width, channels[0] if channels else 1
 
 
 def _shape_in(field: Any) -> tuple[int, ...]:
